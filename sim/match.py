@@ -1,0 +1,107 @@
+"""One kidney and the candidates it may go to, as a policy sees them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.protocol import Chances, Kidney
+from populations.errors import InputError
+from populations.hazards import Health, life_years_gained
+from populations.schema import Columns
+from populations.world import World
+from sim.store import Rows
+
+Values = Callable[[Columns], Chances]
+
+
+def discretion_limit(discretion: str) -> int | None:
+    """How many of the match run a policy may choose from; None for all.
+
+    Raises
+    ------
+    InputError
+        If it is not ``pair``, ``top:K`` or ``all``.
+    """
+    if discretion == "all":
+        return None
+    if discretion == "pair":
+        return 2
+    kind, _, number = discretion.partition(":")
+    if kind == "top" and number.isdecimal() and int(number) >= 1:
+        return int(number)
+    raise InputError(f"discretion {discretion!r}: expected pair, all, or top:K with K >= 1")
+
+
+class Candidates:
+    """Columns of a world's candidates at any time, and what is constant about them."""
+
+    def __init__(self, world: World) -> None:
+        self._columns = world.candidates
+        self._log_kdri = world.log_kdri()
+        waiting = world.parameters.waiting
+        self._waiting_multiplier = waiting.level * (1.0 + waiting.too_sick_ratio)
+        self._constants: dict[int, tuple[Values, Chances]] = {}
+        self._at_start: dict[str, NDArray[Any]] = {
+            **world.candidates,
+            "age": -world.candidates["birth"],
+        }
+
+    def column(self, name: str, rows: Rows, time: float, kidney: int) -> NDArray[Any]:
+        """A column of ``rows`` at ``time``; ``life_years_gained`` is for this kidney."""
+        columns = self._columns
+        if name == "age":
+            return time - columns["birth"][rows]
+        if name == "waiting_years":
+            return time - columns["listed"][rows]
+        if name == "dialysis_years":
+            return np.maximum(time - columns["dialysis_start"][rows], 0.0)
+        if name == "life_years_gained":
+            health = self.health(rows, time)
+            log_kdri = float(self._log_kdri[kidney])
+            return life_years_gained(health, log_kdri, self._waiting_multiplier)
+        if name not in columns:
+            raise InputError(
+                f"a policy asked for column {name!r}: expected one of "
+                f"{', '.join([*columns, 'waiting_years', 'life_years_gained'])}"
+            )
+        return columns[name][rows]
+
+    def health(self, rows: Rows, time: float | NDArray[np.float64]) -> Health:
+        """The clinical columns that hazards need, at ``time`` (one, or one per row)."""
+        columns = self._columns
+        return Health(
+            time - columns["birth"][rows],
+            np.maximum(time - columns["dialysis_start"][rows], 0.0),
+            columns["diabetes"][rows],
+            columns["prior_transplant"][rows],
+        )
+
+    def constant(self, function: Values) -> Chances:
+        """``function`` of everyone, computed once; shape (all candidates,)."""
+        key = id(function)  # the function is kept beside the result, so its id is not reused
+        if key not in self._constants:
+            self._constants[key] = (function, function(self._at_start))
+        return self._constants[key][1]
+
+
+class Match:
+    """The match run that a policy is shown; see ``policies.protocol.MatchRun``."""
+
+    def __init__(self, candidates: Candidates, rows: Rows, kidney: Kidney, time: float) -> None:
+        self._candidates = candidates
+        self.rows = rows
+        self.kidney = kidney
+        self.time = time
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        """A column, shape (n,), longest listed first."""
+        return self._candidates.column(column, self.rows, self.time, self.kidney.number)
+
+    def constant(self, function: Values) -> Chances:
+        """``function`` of the candidates, computed once per run; shape (n,)."""
+        return self._candidates.constant(function)[self.rows]

@@ -1,0 +1,97 @@
+"""What a run leaves: columnar tables, and how they are written and read."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from populations.errors import InputError
+from populations.schema import AGE_BANDS, age_band
+
+FATES: tuple[str, ...] = ("waiting", "transplanted", "died", "too_sick", "living_donor", "other")
+TABLES: tuple[str, ...] = ("decisions", "offers", "fates", "snapshots", "candidates")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One history of one waitlist under one policy. Times are years from the start of the run.
+
+    Parameters
+    ----------
+    candidates : DataFrame, one row per candidate of the world (the same under every policy)
+        ``candidate`` (id, equals the row number), ``listed`` (year; negative if listed before the
+        start), and every attribute of the schema as it was at listing, categories as strings.
+    fates : DataFrame, one row per candidate, same order
+        ``entry`` (year observation starts: ``max(listed, 0)``), ``exit`` (year of leaving the list,
+        the horizon if still waiting), ``fate`` (one of ``FATES``), ``kidney`` (number, -1 if none),
+        ``death`` (year of death after whatever happened; may lie beyond the horizon),
+        ``untreated_death`` (year of death had no deceased-donor kidney come).
+        With ``detail="full"`` also ``chance``: the sum of the chances the candidate was given.
+    decisions : DataFrame, one row per kidney
+        ``kidney``, ``time``, ``blood_type``, ``kdpi``, ``eligible`` (who could medically take it),
+        ``shown`` (of those, how many the policy could choose from), ``tie`` (probability that lots
+        were drawn), ``tied`` (candidates who shared the highest chance), ``effective``
+        (1 / sum of squared chances), ``offers``, ``candidate`` (who got it, -1 if unused),
+        ``chance`` (the policy's chance for them), ``position`` (among the eligible, 0 = longest
+        listed, -1 if unused), ``outcome`` ("transplanted", "refused", "no_candidate", or
+        "withheld": the policy's ticket fell on nobody).
+        With ``detail="full"`` also ``entropy`` (nats) and, against the reference policy on the same
+        match run, ``distance`` (from even lots among the reference's favourites), its two parts
+        ``misalignment`` and ``over_decisiveness``, and ``total_variation`` (from the reference's
+        own chances).
+    offers : DataFrame, one row per offer
+        ``kidney``, ``offer`` (0, 1, ...), ``candidate``, ``centre``, ``accepted``.
+    snapshots : DataFrame, one row per point in time
+        ``time``, ``listed`` (ever, so far), ``waiting``, and one cumulative count for each other
+        fate: ``transplanted``, ``died``, ``too_sick``, ``living_donor``, ``other``.
+    meta : dict
+        ``policy``, ``population`` (resolved), ``seed``, ``world``, ``tie_seed``, ``years``,
+        ``discretion``, ``detail``, ``exogenous`` (hash of all that no policy can change),
+        ``versions``.
+    """
+
+    candidates: pd.DataFrame
+    fates: pd.DataFrame
+    decisions: pd.DataFrame
+    offers: pd.DataFrame
+    snapshots: pd.DataFrame
+    meta: dict[str, Any]
+
+    @property
+    def years(self) -> float:
+        """Length of the run in years."""
+        return float(self.meta["years"])
+
+    def people(self) -> pd.DataFrame:
+        """Fates joined with the candidates' attributes and their age band at entry."""
+        people = pd.concat(
+            [self.candidates, self.fates.drop(columns="candidate", errors="ignore")], axis=1
+        )
+        age = people["age"] + people["entry"] - people["listed"]
+        people["age_band"] = pd.Categorical.from_codes(age_band(age.to_numpy()), list(AGE_BANDS))
+        return people
+
+    def save(self, folder: Path) -> None:
+        """Write each table as Parquet and ``meta.json`` into ``folder``, which is created."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for table in TABLES:
+            getattr(self, table).to_parquet(folder / f"{table}.parquet", index=False)
+        (folder / "meta.json").write_text(json.dumps(self.meta, indent=1, sort_keys=True))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Record":
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or cannot be read.
+        """
+        try:
+            tables = {table: pd.read_parquet(folder / f"{table}.parquet") for table in TABLES}
+            meta = json.loads((folder / "meta.json").read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: not a complete record of a run: {error}") from error
+        return cls(**tables, meta=meta)

