@@ -20,20 +20,16 @@ class Split(NamedTuple):
     Parameters
     ----------
     distance : float
-        Total variation from the even lottery on the reference's set H;
-        ``misalignment + over_decisiveness`` exactly.
+        Total variation from the reference's chances; ``misalignment + over_decisiveness`` exactly.
     misalignment : float
-        Chance given outside H.
+        Chance beyond the reference's own, given outside its favourites H: sum of (q_i - h_i)^+.
     over_decisiveness : float
-        Chance above an even share within H, sum over H of (q_i - 1/k)^+.
-    total_variation : float
-        Total variation from the reference's own chances.
+        Chance beyond the reference's own, within H.
     """
 
     distance: float
     misalignment: float
     over_decisiveness: float
-    total_variation: float
 
 
 def split_distance(chances: NDArray[np.float64], reference: NDArray[np.float64]) -> Split:
@@ -46,14 +42,14 @@ def split_distance(chances: NDArray[np.float64], reference: NDArray[np.float64])
     Parameters
     ----------
     chances, reference : ndarray, shape (n,), n >= 1
-        Chances of the same candidates under the policy and under the reference; each sums to 1
-        or less.
+        Chances q and h of the same candidates under the policy and under the reference; each sums
+        to 1 or less.
 
     Returns
     -------
     Split
-        Derived here (D): TV(q, uniform on H) = M + I holds exactly. A reference that is uneven
-        within H is at distance > 0 from its own even lottery; ``total_variation`` is 0 there.
+        Derived here (D): TV(q, h) = M + I holds exactly, and a reference is at distance 0 from
+        itself. For a reference that draws even lots in H, M is the chance given outside H.
     """
     q_nobody, h_nobody = 1.0 - chances.sum(), 1.0 - reference.sum()
     if max(q_nobody, h_nobody) > _ROUNDING:
@@ -62,11 +58,10 @@ def split_distance(chances: NDArray[np.float64], reference: NDArray[np.float64])
     falling = np.sort(reference)[::-1]
     last = int(np.searchsorted(np.cumsum(falling), REFERENCE_MASS - _ROUNDING))
     inside = reference >= falling[min(last, falling.size - 1)] * (1 - _ROUNDING)
-    within = chances[inside]
-    misalignment = float(chances[~inside].sum())
-    over = float(np.maximum(within - 1.0 / within.size, 0.0).sum())
-    variation = float(np.abs(chances - reference).sum()) / 2
-    return Split(misalignment + over, misalignment, over, variation)
+    beyond = np.maximum(chances - reference, 0.0)
+    over = float(beyond[inside].sum())
+    misalignment = float(beyond[~inside].sum())
+    return Split(misalignment + over, misalignment, over)
 
 
 def _real(record: Record) -> pd.DataFrame:
@@ -175,7 +170,7 @@ def _against_reference(record: Record, name: str) -> pd.DataFrame:
 
 
 @measure(
-    formula="M: mean over kidneys of the chance given outside the reference's 95 % set H",
+    formula="M: mean over kidneys of sum of (q_i - h_i)^+ outside the reference's 95 % set H",
     unit="probability",
     direction="lower",
     discipline="alignment",
@@ -190,22 +185,22 @@ def misalignment(record: Record) -> pd.DataFrame:
 
 
 @measure(
-    formula="I: mean over kidneys of the sum over H of (chance - 1/|H|)^+",
+    formula="I: mean over kidneys of sum of (q_i - h_i)^+ within H",
     unit="probability",
     direction="lower",
     discipline="alignment, ethics of lotteries",
     protects=_LOTS,
-    cannot_see="a reference that is itself uneven within H",
+    cannot_see="whether the concentration fell on the reference's own first choice",
     source="D",
     by="never",
 )
 def over_decisiveness(record: Record) -> pd.DataFrame:
-    """Mean chance above an even share among those the reference considers (``detail="full"``)."""
+    """Mean chance beyond the reference's own among those it considers (``detail="full"``)."""
     return _against_reference(record, "over_decisiveness")
 
 
 @measure(
-    formula="mean over kidneys of TV(chances, even lottery on H) = M + I",
+    formula="mean over kidneys of the total variation of chances from the reference's = M + I",
     unit="probability",
     direction="lower",
     discipline="alignment",

@@ -13,15 +13,17 @@ half of each tied pair's weight going to each of the two. At n = 2 it is the pai
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.protocol import Chances, Choice, MatchRun, equal_chances
+from policies.protocol import EVERY_SLOT, Chances, Choice, MatchRun, equal_chances
 from populations.schema import Columns
 
 Values = Callable[[Columns], Chances]
+_SAFE_ROOT = 1e-100
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,28 @@ class TieModel(NamedTuple):
         return 0.5 * self.pair_weight * self.roots * (self.roots.sum() - self.roots)
 
 
+def tie_model(roots: Chances, log_tie: float) -> TieModel:
+    """Davidson-Luce probabilities from r_i up to a factor; 0 for whoever takes no part."""
+    worths = roots * roots
+    outright = worths.sum()
+    nu = np.exp(log_tie)
+    tied_pairs = 0.5 * nu * max(roots.sum() ** 2 - outright, 0.0)
+    total = outright + tied_pairs
+    worths /= total
+    return TieModel(worths, roots, float(nu / total))
+
+
+@dataclass(frozen=True)
+class _Roots:
+    """r_i of everyone in the world, scaled to a maximum of 1."""
+
+    values: Values
+
+    def __call__(self, columns: Columns) -> Chances:
+        u = self.values(columns)
+        return np.asarray(np.exp(u - u.max()))
+
+
 @dataclass(frozen=True)
 class Davidson:
     """Values with indecision; optionally an advantage of being listed first.
@@ -84,8 +108,7 @@ class Davidson:
     log_tie : float
         lambda = log nu; ``-inf`` never ties.
     order : float
-        Added to u_a - u_b for the one shown first. Among n it falls evenly from +order/2 for the
-        first listed to -order/2 for the last, which is the same thing at n = 2.
+        Added to u_a - u_b for the one shown first.
     steady : bool
         Whether differences in u between candidates stay the same as they all grow older.
     card : dict
@@ -107,36 +130,54 @@ class Davidson:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def utilities(self, match: MatchRun) -> Chances:
-        """u_i plus the advantage of position, shape (n,)."""
-        u = match.constant(self.values) if self.steady else self.values(match)  # type: ignore[arg-type]
-        n = len(match)
-        if self.order == 0.0 or n == 1:
-            return u
-        return u + self.order * (0.5 - np.arange(n) / (n - 1))
+        """u of each candidate, shape (n,), without the advantage of position."""
+        if self.steady:
+            return match.constant(self.values)
+        return self.values(match)  # type: ignore[arg-type]  # a match run reads like columns
+
+    def defeat(self, match: MatchRun) -> Chances:
+        """By how much each is beaten by whoever beats them most, shape (n,).
+
+        Every pair is judged in the order of the list. The least beaten comes first; with
+        ``order`` 0 that is the highest utility.
+        """
+        u = self.utilities(match)
+        if self.order == 0.0:
+            return np.asarray(u.max() - u)
+        earlier = np.concatenate([[-np.inf], np.maximum.accumulate(u)[:-1]])
+        later = np.concatenate([np.maximum.accumulate(u[::-1])[-2::-1], [-np.inf]])
+        return np.maximum(earlier + self.order, later - self.order) - u
 
     def ties(self, match: MatchRun) -> TieModel:
         """The probabilities of outright wins and of tied pairs."""
         u = self.utilities(match)
-        roots = np.exp(u - u.max())
-        worths = roots * roots
-        outright = worths.sum()
-        nu = np.exp(self.log_tie)
-        tied_pairs = 0.5 * nu * max(roots.sum() ** 2 - outright, 0.0)
-        total = outright + tied_pairs
-        return TieModel(worths / total, roots, float(nu / total))
+        return tie_model(np.exp(u - u.max()), self.log_tie)
+
+    @cached_property
+    def _roots(self) -> _Roots:
+        return _Roots(self.values)
 
     def choose(self, match: MatchRun) -> Choice:
         """Davidson-Luce chances."""
-        model = self.ties(match)
-        return Choice(model.decided + model.shared, float(1.0 - model.decided.sum()))
+        slots = None
+        if self.steady and self.order == 0.0:
+            roots = match.masked(self._roots)
+            # Far below the world's best, squares would underflow: scale to this run's best.
+            if roots.max() > _SAFE_ROOT:
+                slots = EVERY_SLOT
+        model = tie_model(roots, self.log_tie) if slots else self.ties(match)
+        tie = float(1.0 - model.decided.sum())
+        return Choice(model.decided + model.shared, tie, slots)
 
 
 @dataclass(frozen=True)
 class Band:
-    """Everyone within ``delta`` of the best utility is tied, and lots are drawn among them.
+    """Everyone whom nobody beats by more than ``delta`` is tied, and lots are drawn among them.
 
-    Ties include a difference of exactly delta. Indifference is not transitive, so the rule is
-    stated: the band lies around the best candidate of this match run.
+    Without an advantage of position: everyone within delta of the best utility of this match run.
+    Ties include a difference of exactly delta. Indifference is not transitive, and with an
+    advantage of position neither is preference, so the rule is stated: where everyone is beaten by
+    more, those beaten by least are tied.
     """
 
     name: str
@@ -154,12 +195,12 @@ class Band:
 
     def tied(self, match: MatchRun) -> NDArray[np.intp]:
         """Places of those in the band, ascending."""
-        u = self.base.utilities(match)
-        return np.flatnonzero(u >= u.max() - self.delta)
+        defeat = self.base.defeat(match)
+        return np.flatnonzero(defeat <= max(self.delta, defeat.min()))
 
     def choose(self, match: MatchRun) -> Choice:
         """Equal chances within the band."""
-        return equal_chances(self.tied(match))
+        return equal_chances(match.slots[self.tied(match)])
 
 
 def modal(base: Davidson) -> Band:
@@ -184,11 +225,13 @@ class Assembly:
 
     def choose(self, match: MatchRun) -> Choice:
         """Mean of the classes' chances by their shares."""
-        return mix([m.choose(match) for m in self.members], self.shares, len(match))
+        return mix([m.choose(match) for m in self.members], self.shares, match)
 
 
-def mix(choices: list[Choice], shares: tuple[float, ...], n: int) -> Choice:
-    """The mixture of several deciders' choices among n candidates."""
-    chances = sum(share * choice.dense(n) for share, choice in zip(shares, choices, strict=True))
+def mix(choices: list[Choice], shares: tuple[float, ...], match: MatchRun) -> Choice:
+    """The mixture of several deciders' choices about one match run."""
     tie = sum(share * choice.tie for share, choice in zip(shares, choices, strict=True))
-    return Choice(np.asarray(chances), float(tie))
+    everywhere = all(isinstance(choice.slots, slice) for choice in choices)
+    parts = [choice.chances if everywhere else choice.dense(match) for choice in choices]
+    chances = sum(share * part for share, part in zip(shares, parts, strict=True))
+    return Choice(np.asarray(chances), float(tie), EVERY_SLOT if everywhere else None)

@@ -101,15 +101,17 @@ class Forced:
         """Chances with no lots drawn: ``tie`` is 0."""
         if isinstance(self.base, Assembly):
             members = [Forced(m.name, m, self.mode).choose(match) for m in self.base.members]
-            return mix(members, self.base.shares, len(match))
+            return mix(members, self.base.shares, match)
         if self.mode == "argmax":
             davidson = self.base.base if isinstance(self.base, Band) else self.base
             assert isinstance(davidson, Davidson)  # force() refuses the rest
-            return certain(int(np.argmax(davidson.utilities(match))))
+            if davidson.steady and davidson.order == 0.0:
+                return certain(int(match.best(davidson.values)[0]))
+            return certain(int(match.slots[np.argmax(davidson.utilities(match))]))
         if isinstance(self.base, Davidson):
             return Choice(self._settled(self.base, match), 0.0)
         tied = self.base.tied(match)
-        return certain(int(tied[np.argmin(self._ranks(match)[tied])]))
+        return certain(int(match.slots[tied[np.argmin(self._ranks(match)[tied])]]))
 
     def _settled(self, base: Davidson, match: MatchRun) -> Chances:
         model = base.ties(match)

@@ -21,7 +21,7 @@ def llm_policy(
     *,
     schema: str = "indecision3",
     coin: bool = True,
-    n_pairs: int = 240,
+    n_pairs: int = 200,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> Band:
@@ -126,7 +126,7 @@ def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
 
 
 def _fitted(fit: Fit, fidelity: dict[str, float]) -> dict[str, Any]:
-    """The fitted parameters (``log_tie`` None without a coin) and, as ``held_out_...``, how well they predict unseen pairs."""
+    """The fitted parameters (``log_tie`` None without a coin) and the ``held_out_...`` scores."""
     return {
         "weights": {name: weight for name, (weight, _, _) in fit.weights.items()},
         "log_tie": fit.log_tie if np.isfinite(fit.log_tie) else None,

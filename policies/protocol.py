@@ -38,9 +38,33 @@ class MatchRun(Protocol):
         """``function`` of the candidates, shape (n,), computed once per run.
 
         For values whose differences between candidates do not change while they wait: the
-        columns it is given hold each candidate's age at the start of the run.
+        columns it is given hold each candidate's age at the start of the run. Pass the same
+        function object every time.
         """
         ...
+
+    # The rest is for speed alone. The simulator keeps candidates in slots, more than n of them; a
+    # choice that names slots spares it gathering the n.
+
+    @property
+    def slots(self) -> NDArray[np.intp]:
+        """Slot of each of the n candidates, ascending, shape (n,)."""
+        ...
+
+    def first(self) -> int:
+        """Slot of the candidate listed longest ago."""
+        ...
+
+    def best(self, function: Callable[[Columns], Chances]) -> NDArray[np.intp]:
+        """Slots of those with the highest ``constant``, exact equals included, ascending."""
+        ...
+
+    def masked(self, function: Callable[[Columns], Chances]) -> Chances:
+        """``constant`` (finite) in every slot, 0 where no candidate of this run is."""
+        ...
+
+
+EVERY_SLOT = slice(None)
 
 
 class Choice(NamedTuple):
@@ -48,38 +72,39 @@ class Choice(NamedTuple):
 
     Parameters
     ----------
-    chances : ndarray, shape (n,), or (k,) where ``places`` is given
+    chances : ndarray, shape (n,), or one for each of ``slots`` where that is given
         Probability that the kidney is offered to each candidate; sums to 1, or to less where
         the rest is "nobody".
     tie : float
         Probability that the decision was left to lots, in [0, 1].
-    places : ndarray of int, shape (k,), optional
-        Which of the n candidates ``chances`` speaks of, ascending; nobody else has a chance. For
-        rules that name few of many.
+    slots : ndarray of int, shape (k,), or ``EVERY_SLOT``, optional
+        Whom ``chances`` speaks of, by the match run's slots, ascending; nobody else has a chance.
     """
 
     chances: Chances
     tie: float
-    places: NDArray[np.intp] | None = None
+    slots: NDArray[np.intp] | slice | None = None
 
-    def dense(self, n: int) -> Chances:
-        """Chances of all n candidates, shape (n,)."""
-        if self.places is None:
+    def dense(self, match: MatchRun) -> Chances:
+        """Chances of all n candidates of the match run that was asked about, shape (n,)."""
+        if self.slots is None:
             return self.chances
-        chances = np.zeros(n)
-        chances[self.places] = self.chances
+        if isinstance(self.slots, slice):
+            return self.chances[match.slots]
+        chances = np.zeros(len(match))
+        chances[np.searchsorted(match.slots, self.slots)] = self.chances
         return chances
 
 
-def certain(place: int) -> Choice:
+def certain(slot: int) -> Choice:
     """One candidate wins for sure."""
-    return Choice(np.ones(1), 0.0, np.array([place], dtype=np.intp))
+    return Choice(np.ones(1), 0.0, np.array([slot], dtype=np.intp))
 
 
-def equal_chances(places: NDArray[np.intp]) -> Choice:
-    """Equal chances for the candidates at ``places``; a tie if there is more than one."""
-    count = len(places)
-    return Choice(np.full(count, 1.0 / count), float(count > 1), places)
+def equal_chances(slots: NDArray[np.intp]) -> Choice:
+    """Equal chances for the candidates in ``slots``; a tie if there is more than one."""
+    count = len(slots)
+    return Choice(np.full(count, 1.0 / count), float(count > 1), slots)
 
 
 @runtime_checkable

@@ -48,7 +48,7 @@ PATTERNS: dict[str, str] = {
     "llm:MODEL": "a language model by its litellm name, or llm:local for the embedded one",
     "modal(POLICY)": "always the most likely answer (temperature 0) of a fitted policy",
     "sampled(llm:MODEL)": "a language model answering at temperature 1 instead of 0",
-    "band(POLICY, DELTA)": "lots among all within DELTA of the best utility",
+    "band(POLICY, DELTA)": "lots among all whom nobody beats by more than DELTA in utility",
     "forced(POLICY, MODE)": "no coin; MODE: " + "; ".join(f"{m} ({d})" for m, d in MODES.items()),
 }
 
@@ -125,7 +125,8 @@ def _wrapped(
     base = make_policy(inner, answers, progress)
     if wrapper == "forced":
         return force(base, options[0])
-    fitted = base.base if isinstance(base, Band) else base
+    # A language model comes as the band around its fit; another band would be lost unnoticed.
+    fitted = base.base if isinstance(base, Band) and inner.startswith("llm:") else base
     if not isinstance(fitted, Davidson):
         raise InputError(f"policy {text!r}: {inner} has no fitted utilities")
     if wrapper == "band":

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.protocol import Chances, Choice, MatchRun, certain, equal_chances
+from policies.protocol import EVERY_SLOT, Chances, Choice, MatchRun, certain, equal_chances
 from populations.formulae import cpra_points
 from populations.schema import Columns
 
@@ -30,16 +30,11 @@ class Lottery:
     def choose(self, match: MatchRun) -> Choice:
         """Equal chances."""
         n = len(match)
-        return Choice(np.full(n, 1.0 / n), float(n > 1))
+        return Choice(match.masked(_one) / n, float(n > 1), EVERY_SLOT)
 
 
-def _best(score: Chances) -> Choice:
-    """The highest score wins; lots among exact equals."""
-    best = int(np.argmax(score))
-    others = score[best:] == score[best]
-    if np.count_nonzero(others) == 1:
-        return certain(best)
-    return equal_chances(best + np.flatnonzero(others))
+def _one(columns: Columns) -> Chances:
+    return np.ones(len(columns["age"]))
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class FirstCome:
 
     def choose(self, match: MatchRun) -> Choice:
         """The head of the match run wins."""
-        return certain(0)
+        return certain(match.first())
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ class Points:
 
     def choose(self, match: MatchRun) -> Choice:
         """The most points win."""
-        return _best(match.constant(_points_at_start))
+        return equal_chances(match.best(_points_at_start))
 
 
 def _points_at_start(columns: Columns) -> Chances:
@@ -85,4 +80,5 @@ class LifeYears:
 
     def choose(self, match: MatchRun) -> Choice:
         """The largest expected gain wins."""
-        return _best(match["life_years_gained"])
+        gain = match["life_years_gained"]
+        return equal_chances(match.slots[gain == gain.max()])

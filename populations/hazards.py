@@ -201,7 +201,9 @@ def time_of_event(hazards: Floats, draw: Floats) -> Floats:
 
 def expected_years(hazard: Floats, horizon: float) -> Floats:
     """Expected years lived within ``horizon`` at a constant hazard (restricted mean); (n,)."""
-    return np.asarray(-np.expm1(-hazard * horizon) / hazard)
+    expected = np.full(len(hazard), horizon)  # what remains where the hazard is 0
+    np.divide(-np.expm1(-hazard * horizon), hazard, out=expected, where=hazard > 0)
+    return expected
 
 
 GAIN_HORIZON = 10.0  # years over which a kidney's expected gain is counted (A: ours)

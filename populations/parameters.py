@@ -1,5 +1,6 @@
 """What a population consists of: the parameters, their units and what is allowed."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -23,21 +24,48 @@ def _increasing(edges: list[float]) -> list[float]:
     return edges
 
 
-Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+def _any(ratios: list[float]) -> list[float]:
+    if not any(ratios):
+        raise ValueError("at least one ratio must be above 0")
+    return ratios
+
+
+def _up_to(attribute: str) -> Callable[[list[float]], list[float]]:
+    high = SCHEMA[attribute].high
+
+    def check(values: list[float]) -> list[float]:
+        if max(values) > high:
+            raise ValueError(f"{attribute} must not exceed {high:g}, got {max(values):g}")
+        return values
+
+    return check
+
+
+def _fit_together(edges: list[float], shares: list[float], place: str = "") -> None:
+    if len(edges) != len(shares) + 1:
+        raise ValueError(
+            f"{len(shares)} shares{place} need {len(shares) + 1} edges{place}, got {len(edges)}"
+        )
+
+
+# The upper limits only keep arithmetic finite; real figures are far below them.
+Rate = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Shares = Annotated[list[Share], Field(min_length=1), AfterValidator(_sums_to_one)]
-Edges = Annotated[list[Number], Field(min_length=2), AfterValidator(_increasing)]
+Edges = Annotated[list[Rate], Field(min_length=2), AfterValidator(_increasing)]
 ByAge = Annotated[list[Share], Field(min_length=len(AGE_BANDS), max_length=len(AGE_BANDS))]
 _RACES = len(SCHEMA["race"].levels)
 ByRace = Annotated[list[Number], Field(min_length=_RACES, max_length=_RACES)]
-RatioByRace = Annotated[list[Rate], Field(min_length=_RACES, max_length=_RACES)]
+RatioByRace = Annotated[
+    list[Rate], Field(min_length=_RACES, max_length=_RACES), AfterValidator(_any)
+]
 
 
 class Section(BaseModel):
-    """A section of a preset: no unknown keys, no change after loading."""
+    """A section of a preset: no unknown keys, no change after loading, no true for a 1."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Histogram(Section):
@@ -48,11 +76,7 @@ class Histogram(Section):
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        if len(self.edges) != len(self.shares) + 1:
-            raise ValueError(
-                f"{len(self.shares)} shares need {len(self.shares) + 1} edges, "
-                f"got {len(self.edges)}"
-            )
+        _fit_together(self.edges, self.shares)
         return self
 
 
@@ -66,13 +90,13 @@ class InitialList(Section):
 class Arrivals(Section):
     """Registrations per year, a Poisson process."""
 
-    per_year: Annotated[Rate, Field(le=1_000_000)]
+    per_year: Rate
 
 
 class Kidneys(Section):
     """Kidneys recovered per year, per donor (1 to 2), and their blood types."""
 
-    per_year: Annotated[Rate, Field(le=1_000_000)]
+    per_year: Rate
     per_donor: Annotated[float, Field(ge=1, le=2)]
     blood_type: Annotated[Shares, Field(min_length=4, max_length=4)]
 
@@ -113,14 +137,21 @@ class Waiting(Section):
 class Age(Histogram):
     """Age at listing (or, of the initial list, at the start), years."""
 
+    edges: Annotated[Edges, AfterValidator(_up_to("age"))]
     whole_years: bool
     shift_by_race: ByRace
 
 
-class Levels(Section):
-    """A number that takes a few values."""
+class Sensitisation(Histogram):
+    """Calculated panel-reactive antibody (cPRA), percent; below 1 counts as 0."""
 
-    values: Annotated[list[Rate], Field(min_length=1)]
+    edges: Annotated[Edges, AfterValidator(_up_to("cpra"))]
+
+
+class Drinks(Section):
+    """Drinks per day: a number that takes a few values."""
+
+    values: Annotated[list[Rate], Field(min_length=1), AfterValidator(_up_to("drinks_per_day"))]
     shares: Shares
 
     @model_validator(mode="after")
@@ -130,10 +161,10 @@ class Levels(Section):
         return self
 
 
-class LevelsByAge(Section):
-    """A number that takes a few values, with other shares in each age band."""
+class Dependents(Section):
+    """Child dependents: a number that takes a few values, with other shares in each age band."""
 
-    values: Annotated[list[Rate], Field(min_length=1)]
+    values: Annotated[list[Rate], Field(min_length=1), AfterValidator(_up_to("child_dependents"))]
     shares_by_age: Annotated[
         list[Shares], Field(min_length=len(AGE_BANDS), max_length=len(AGE_BANDS))
     ]
@@ -200,19 +231,17 @@ class Dialysis(Section):
 
     none_at_listing: Share
     none_ratio_by_race: RatioByRace
-    edges_at_listing: Edges
+    edges_at_listing: Annotated[Edges, AfterValidator(_up_to("dialysis_years"))]
     shares_at_listing: Shares
     none_on_list: Share
-    edges_on_list: Edges
+    edges_on_list: Annotated[Edges, AfterValidator(_up_to("dialysis_years"))]
     shares_on_list: Shares
     ratio_by_race: RatioByRace
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        for place in ("at_listing", "on_list"):
-            Histogram(
-                edges=getattr(self, f"edges_{place}"), shares=getattr(self, f"shares_{place}")
-            )
+        _fit_together(self.edges_at_listing, self.shares_at_listing, "_at_listing")
+        _fit_together(self.edges_on_list, self.shares_on_list, "_on_list")
         return self
 
 
@@ -227,15 +256,25 @@ class Parameters(Section):
     acceptance: Acceptance
     waiting: Waiting
     age: Age
-    drinks_per_day: Levels
-    child_dependents: LevelsByAge
+    drinks_per_day: Drinks
+    child_dependents: Dependents
     skin_cancer: ShareByAge
     sex: Sex
     race: Race
     insurance: Insurance
     neighbourhood: Neighbourhood
     blood_type: BloodType
-    cpra: Histogram
+    cpra: Sensitisation
     diabetes: Diabetes
     prior_transplant: PriorTransplant
     dialysis: Dialysis
+
+    @model_validator(mode="after")
+    def _listed_after_birth(self) -> Self:
+        longest, youngest = self.list.waiting_years.edges[-1], self.age.edges[0]
+        if longest > youngest:
+            raise ValueError(
+                f"list.waiting_years.edges end at {longest:g}, but age.edges begin at "
+                f"{youngest:g}: nobody may be listed before birth"
+            )
+        return self

@@ -26,8 +26,12 @@ def _histogram(
 
 
 def _relative(ratios: Sequence[float], shares: Sequence[float]) -> Floats:
-    """Ratios rescaled so that their mean over the races is 1 and totals stay as published."""
-    return np.asarray(ratios) / np.average(ratios, weights=shares)
+    """Ratios rescaled so that their mean over the races is 1 and totals stay as published.
+
+    All 1 where every race with a ratio above 0 has a share of 0.
+    """
+    mean = np.average(ratios, weights=shares)
+    return np.asarray(ratios) / mean if mean > 0 else np.ones(len(ratios))
 
 
 def draw_people(

@@ -66,19 +66,26 @@ def load_population(name: str, overrides: Iterable[str] = ()) -> Population:
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
-            raise InputError(f"--set {override}: expected key=value, as in arrivals.per_year=900")
+            raise InputError(f"--set {override!r}: expected key=value, as in arrivals.per_year=900")
         key = key.strip()
         values[key] = _toml_value(text.strip())
         origins[key] = Origin("user", f"--set {override}")
-        files_of[key] = "--set"
-    return Population(Path(name).stem, description, _validated(values, files_of), origins)
+        _last_set(files_of, key, "--set")
+    return Population(Path(name).stem, description, _validated(values, files_of, name), origins)
 
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        content = tomllib.loads(f"x = {text}")
+    except (ValueError, RecursionError):  # not TOML, or too long a number or too deep for Python
         return text
+    return content["x"] if len(content) == 1 else text
+
+
+def _last_set(files_of: dict[str, str], key: str, label: str) -> None:
+    """Note where ``key`` was set, and that this was done last of all."""
+    files_of.pop(key, None)
+    files_of[key] = label
 
 
 def _read(
@@ -90,7 +97,7 @@ def _read(
     label, text = _text_of(name)
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # or too long a number, or too deep for Python
         raise InputError(f"{label}: not valid TOML: {error}") from error
     base = content.pop("extends", None)
     description = content.pop("description", None)
@@ -104,16 +111,16 @@ def _read(
         description = description or inherited
     for key, leaf in _leaves(content, ""):
         if isinstance(leaf, dict):
-            unknown = set(leaf) - _LEAF
-            if unknown or leaf.get("tag", "user") not in TAGS:
+            told = all(isinstance(leaf.get(name, ""), str) for name in ("tag", "source"))
+            if set(leaf) - _LEAF or not told or leaf.get("tag", "user") not in TAGS:
                 raise InputError(
-                    f"{label}: {key}: {leaf}: a figure is a value, or {{ value, tag, source }} "
-                    f"with tag one of {', '.join(TAGS)}"
+                    f"{label}: {key!r} = {_shown(leaf)}: a figure is a value, or "
+                    f"{{ value, tag, source }} with tag one of {', '.join(TAGS)}"
                 )
         figure = leaf if isinstance(leaf, dict) else {"value": leaf}
         values[key] = figure["value"]
         origins[key] = Origin(figure.get("tag", "user"), figure.get("source", label))
-        files_of[key] = label
+        _last_set(files_of, key, label)
     return str(description or ""), values, origins, files_of
 
 
@@ -121,8 +128,8 @@ def _text_of(name: str) -> tuple[str, str]:
     if name.endswith(".toml"):
         try:
             return name, Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{name}: cannot be read: {error}") from error
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no path at all
+            raise InputError(f"{name!r}: cannot be read: {error}") from error
     if name not in preset_names():
         raise InputError(
             f"unknown population {name!r}: {_nearest(name, preset_names())}"
@@ -145,33 +152,51 @@ def _leaves(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
             yield key, entry
 
 
-def _validated(values: Mapping[str, Any], files_of: Mapping[str, str]) -> Parameters:
+def _shown(value: object) -> str:
+    """``value`` as one short line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+        return "a number too long to show"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _validated(values: Mapping[str, Any], files_of: Mapping[str, str], name: str) -> Parameters:
     nested: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, dict):  # it would hide where the figures in it come from
+            raise InputError(f"{files_of[key]}: {key!r} = {_shown(value)}: set its figures singly")
         *path, last = key.split(".")
         table = nested
-        for name in path:
-            table = table.setdefault(name, {})
+        for part in path:
+            table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise InputError(f"{files_of[key]}: {key}: {name!r} is a figure, not a section")
+                raise InputError(f"{files_of[key]}: {key!r}: {part!r} is a figure, not a section")
         table[last] = value
     try:
         return Parameters.model_validate(nested)
     except ValidationError as error:
-        raise InputError(_explain(error, files_of)) from error
+        raise InputError(_explain(error, files_of, name)) from error
 
 
-def _explain(error: ValidationError, files_of: Mapping[str, str]) -> str:
+def _explain(error: ValidationError, files_of: Mapping[str, str], name: str) -> str:
     """One line for the first thing that is wrong."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-    source = next((files_of[k] for k in files_of if k == key or k.startswith(f"{key}.")), "preset")
+    within = [k for k in files_of if k == key or k.startswith(f"{key}.") or not key]
+    source = files_of[within[-1]] if within else name
     if first["type"] == "extra_forbidden":
         allowed = _allowed(key.split(".")[:-1])
         hint = _nearest(key.split(".")[-1], allowed)
-        return f"{source}: {key}: unknown key; {hint}allowed here: {', '.join(allowed)}"
+        return f"{source}: {key!r}: unknown key; {hint}allowed here: {', '.join(allowed)}"
+    if first["type"] == "missing":
+        return f"{name}: {key} is missing; give it, or extend a preset that has it"
+    if first["type"] == "model_type":
+        allowed = _allowed(key.split("."))
+        return f"{source}: {key} = {_shown(first['input'])}: a section of {', '.join(allowed)}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{source}: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    given = "" if isinstance(first["input"], dict) else f" = {_shown(first['input'])}"
+    return f"{source}: {key}{given}: {message[0].lower()}{message[1:]}"
 
 
 def _allowed(path: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from populations import hazards
 from populations.formulae import epts_percent, epts_raw, kdri_from_kdpi
@@ -102,7 +103,7 @@ def make_world(parameters: Parameters, seed: int, number: int, years: float) -> 
         parameters=parameters,
         seed=seed,
         number=number,
-        years=years,
+        years=float(years),
         candidates=joined,
         kidneys=kidneys,
         accepts=accepts,
@@ -233,7 +234,7 @@ def _kidneys(p: Parameters, seed: int, number: int, years: float) -> dict[str, N
     donors = len(donor_times)
     cumulative = np.cumsum(p.kidneys.blood_type)
     blood_type = np.searchsorted(cumulative / cumulative[-1], streams("blood type").random(donors))
-    of_donor = {
+    of_donor: dict[str, NDArray[Any]] = {
         "time": donor_times,
         "donor": np.arange(donors),
         "blood_type": blood_type.astype(np.int8),
@@ -262,5 +263,5 @@ def _accepts(
         rows = slice(start, start + 4096)
         logit = of_kidney[rows, None] + of_centre
         uniform = draws.random(logit.shape, dtype=np.float32)
-        accepts[rows] = uniform < 1.0 / (1.0 + np.exp(-logit))
+        accepts[rows] = uniform < expit(logit)
     return accepts

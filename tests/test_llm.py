@@ -50,7 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             pass
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("OPENAI_API_BASE", f"http://127.0.0.1:{http.server_port}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     waits: list[float] = []
@@ -126,6 +126,14 @@ def test_a_model_that_always_flips_is_not_called_consistent(server: Server, tmp_
     assert card["same_patient"] == card["same_position"] == 0.0
     assert card["mean_coin"] == pytest.approx(7 / 9)
     assert card["log_tie"] == pytest.approx(math.log(7), abs=0.01)
+
+
+def test_both_orders_of_a_pair_are_held_out_together(server: Server, tmp_path: Path) -> None:
+    replies: list[Reply] = ["A", "A", "B", "B"]
+    server.reply = lambda a, b: replies.pop(0)
+    card = llm_policy(MODEL, tmp_path / "a.sqlite", n_pairs=2).card
+    # From the other pair alone the right answer has (0 + 1/3) / (2 + 1).
+    assert card["held_out_log_loss_constant"] == pytest.approx(math.log(9))
 
 
 def test_nothing_is_asked_twice(server: Server, tmp_path: Path) -> None:

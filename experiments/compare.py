@@ -1,0 +1,175 @@
+"""The main job: the same waitlists under several policies, side by side."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments import figures, inference, judging, series
+from experiments.runner import FRAMES, Task, run_tasks
+from experiments.study import Study
+from policies.protocol import Policy
+from policies.registry import make_policy
+from populations.errors import InputError
+from populations.presets import Population
+from sim.record import Record
+
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study found.
+
+    Parameters
+    ----------
+    study : Study
+    population : Population
+    measures : DataFrame
+        Every measure of every run: ``arm, world, tie_seed, measure, grouping, group, value, ...``.
+    levels, differences : DataFrame
+        Means by arm, and paired differences from the reference arm, with 95 % t intervals over
+        worlds (see ``experiments.inference``).
+    over_time, incidence, ledger : DataFrame
+        What the figures draw (see ``experiments.series``).
+    alignment, weights : DataFrame
+        Judgement of pairs against people's; fitted values (see ``experiments.judging``).
+    cards : dict
+        By arm: how a policy was fitted and how well, and assumptions to know of.
+    """
+
+    study: Study
+    population: Population
+    measures: pd.DataFrame
+    levels: pd.DataFrame
+    differences: pd.DataFrame
+    over_time: pd.DataFrame
+    incidence: pd.DataFrame
+    ledger: pd.DataFrame
+    alignment: pd.DataFrame
+    weights: pd.DataFrame
+    cards: dict[str, dict[str, Any]]
+
+
+def compare(
+    study: Study, executor: Executor | None = None, progress: Progress = _silent
+) -> Results:
+    """Run a study and write its tables and figures into ``study.out``.
+
+    Parameters
+    ----------
+    study : Study
+    executor : Executor, optional
+        Any of ``concurrent.futures``; None runs everything in this process.
+    progress : callable, optional
+        Told (what is being done, done, total).
+
+    Raises
+    ------
+    InputError
+        If the study makes no sense, before anything is run or overwritten.
+    """
+    population = study.check()
+    answers = Path(study.answers)
+
+    def made(text: str) -> Policy:
+        return make_policy(text, answers, lambda done, all_: progress(f"asking {text}", done, all_))
+
+    policies = {text: made(text) for text in study.policies}
+    values = policies.get(study.values) or made(study.values)
+    arms = {policy.name: policy for policy in policies.values()}
+    if len(arms) < len(policies):
+        raise InputError(f"policies {', '.join(policies)!r}: two of them are the same")
+    reference = policies[study.reference_arm].name
+    out = Path(study.out)
+    tasks = [
+        Task(
+            parameters=population.parameters,
+            seed=study.seed,
+            world=world,
+            years=float(study.years),
+            arm=arm,
+            policy=policy,
+            values=values,
+            tie_seeds=study.tie_seeds,
+            discretion=study.discretion,
+            runs=out / "runs",
+        )
+        for world in range(study.worlds)
+        for arm, policy in arms.items()
+    ]
+    folders = run_tasks(tasks, executor, lambda done, total: progress("running", done, total))
+    frames = {
+        name: pd.concat(
+            [pd.read_parquet(folder / f"{name}.parquet") for folder in folders.values()],
+            ignore_index=True,
+        )
+        for name in FRAMES
+    }
+    results = Results(
+        study=study,
+        population=population,
+        levels=inference.levels(frames["measures"]),
+        differences=inference.differences(frames["measures"], reference),
+        ledger=_ledger(folders, list(arms), reference, study),
+        alignment=judging.alignment(list(arms.values()), values),
+        weights=judging.weights(list(arms.values())),
+        cards=judging.cards(list(arms.values())),
+        **frames,
+    )
+    _write(results, out, reference)
+    return results
+
+
+def _ledger(
+    folders: dict[tuple[str, int], Path], arms: list[str], reference: str, study: Study
+) -> pd.DataFrame:
+    """Who gained and lost against the reference arm; and, as a floor, between two tie seeds."""
+    frames = []
+    for world in range(study.worlds):
+        base = Record.load(folders[reference, world] / "tie0")
+        for arm in arms:
+            record = Record.load(folders[arm, world] / "tie0")
+            if record.meta["exogenous"] != base.meta["exogenous"]:
+                raise RuntimeError(f"{arm}, world {world}: not the same patients and kidneys")
+            against = [("reference", series.ledger(record, base))] if arm != reference else []
+            if study.tie_seeds > 1:
+                other = Record.load(folders[arm, world] / "tie1")
+                against.append(("tie seeds", series.ledger(other, record)))
+            frames += [
+                frame.assign(arm=arm, world=world, against=against_what)
+                for against_what, frame in against
+            ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _write(results: Results, out: Path, reference: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("measures", "levels", "differences", "ledger", "alignment", "weights"):
+        getattr(results, name).to_csv(out / f"{name}.csv", index=False)
+    (out / "study.json").write_text(json.dumps(_settings(results), indent=1, default=str))
+    draw(results, out / "figures", reference)
+
+
+def _settings(results: Results) -> dict[str, Any]:
+    """Everything a reader needs to run the study again, and where each figure comes from."""
+    population = results.population
+    return {
+        "study": vars(results.study),
+        "population": population.parameters.model_dump(),
+        "origins": {key: origin._asdict() for key, origin in population.origins.items()},
+        "cards": results.cards,
+    }
+
+
+def draw(results: Results, folder: Path, reference: str) -> None:
+    """Draw every figure of a study into ``folder``."""
+    raise NotImplementedError

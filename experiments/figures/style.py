@@ -1,0 +1,206 @@
+"""What all figures share: colours, sizes, legend, caption, averages over worlds, and saving."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.special import stdtrit
+
+from populations.errors import InputError
+
+WIDTH = 7.2  # inches: two columns of a journal page
+SMALL = 7.0  # points: the smallest text at print size
+GREY = "#666666"
+STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "svg.hashsalt": "equipoise",
+}
+FIXED: Mapping[str, str] = {"human": "#000000", "lottery": "#8C8C8C"}
+# Okabe & Ito's colour-blind-safe colours without black and yellow (too faint on white), then two of
+# Tol's (M); the second half is dashed, so that colour is not all there is to go by.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+GROUPING_NAMES = {"sex": "Sex", "race": "Race", "age_band": "Age", "blood_type": "Blood type"}
+GROUPING_NAMES |= {"all": "All candidates"}
+_DASHED = (4.0, 1.2)
+
+
+class Plot(NamedTuple):
+    """A figure and the data drawn in it; ``save_figure(*plot, folder, name)``."""
+
+    figure: Figure
+    data: pd.DataFrame
+
+
+def arms_of(frame: pd.DataFrame, arms: Sequence[str] | None, reference: str | None) -> list[str]:
+    """Arms in the order that fixes their colours: as given, else as they appear.
+
+    Raises
+    ------
+    InputError
+        If the frame is empty, has an arm that is not among those given, or lacks ``reference``
+        (pass None where it may be absent).
+    """
+    present = list(dict.fromkeys(frame["arm"]))
+    if not present:
+        raise InputError("figure: frame: no rows to draw")
+    order = list(arms) if arms is not None else present
+    unknown = [arm for arm in present if arm not in order]
+    if unknown:
+        raise InputError(f"figure: arms: {unknown[0]!r} is in the data; expected {order}")
+    if reference is not None and reference not in present:
+        raise InputError(f"figure: reference: {reference!r} is not in the data; choose {present}")
+    return order
+
+
+def against(frame: pd.DataFrame, order: Sequence[str], reference: str) -> list[str]:
+    """The arms to compare with the reference, in order.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    present = set(frame["arm"]) - {reference}
+    if not present:
+        raise InputError(f"figure: arms: only {reference!r}; expected another arm to compare")
+    return [arm for arm in order if arm in present]
+
+
+def line_styles(arms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and line style of every arm, by its place in the order."""
+    dashes = [("-")] * (len(PALETTE) // 2) + [(0, _DASHED)] * (len(PALETTE) // 2)  # type: ignore[list-item]
+    free = cycle(zip(PALETTE, dashes, strict=True))
+    styles: dict[str, dict[str, Any]] = {}
+    for arm in arms:
+        colour, dash = (FIXED[arm], "-") if arm in FIXED else next(free)
+        styles[arm] = {"color": colour, "linestyle": dash}
+    return styles
+
+
+def over_tie_seeds(frame: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """One row per arm, world and key: means over tie seeds, NaN if any is NaN."""
+    grouped = frame.groupby(["arm", "world", *keys], sort=False, observed=True)[list(values)]
+    return grouped.mean(skipna=False).reset_index()
+
+
+def mean_interval(worlds: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
+    """Mean over worlds and its 95 % t interval, per key.
+
+    Returns
+    -------
+    DataFrame
+        The keys, ``mean``, ``low``, ``high``, ``worlds``; NaN where any world is NaN, no interval
+        with fewer than two worlds.
+    """
+    grouped = worlds.groupby(list(keys), sort=False, observed=True)[value]
+    table = pd.DataFrame({"mean": grouped.mean(skipna=False), "worlds": grouped.size()})
+    n = table["worlds"].to_numpy()
+    spread = grouped.std().where(table["mean"].notna()) / np.sqrt(n)
+    half = spread * np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975), np.nan)
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    return table.reset_index()[[*keys, "mean", "low", "high", "worlds"]]
+
+
+def design(frame: pd.DataFrame) -> str:
+    """How many worlds and tie seeds stand behind a figure, in words."""
+    worlds = frame["world"].nunique()
+    seeds = int(frame.groupby("world")["tie_seed"].nunique().max())
+    text = f"{worlds} world" + "s" * (worlds != 1)
+    return f"{text}, {seeds} tie seed" + ("s" if seeds != 1 else "") + " each"
+
+
+def sentences(*parts: str) -> str:
+    """Parts of a caption as sentences; empty ones are left out."""
+    stripped = [part.strip().rstrip(".") for part in parts]
+    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in stripped if part)
+
+
+def wrapped(name: str, width: int) -> str:
+    """A long policy name on several lines, broken after brackets and commas."""
+    pieces = name.replace("(", "( ").replace(":", ": ")
+    lines = textwrap.wrap(pieces, width + 1, break_long_words=False)
+    return "\n".join(line.replace("( ", "(").replace(": ", ":") for line in lines)
+
+
+def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """One legend above all panels, in as many columns as fit."""
+    room = figure.get_figwidth() * 72 / (STYLE["legend.fontsize"] * 0.58)
+    columns = max(1, min(len(labels), int(room // (max(map(len, labels)) + 7))))
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper left",
+        ncols=columns,
+        handlelength=2.2,
+        columnspacing=1.4,
+        borderaxespad=0.1,
+    )
+
+
+def line_legend(figure: Figure, arms: Sequence[str], order: Sequence[str], reference: str) -> None:
+    """The arms' lines above all panels, the reference marked as such."""
+    styles = line_styles(order)
+    handles = [Line2D([], [], **styles[arm], lw=2.2 if arm == reference else 1.4) for arm in arms]
+    labels = [f"{arm} (reference policy)" if arm == reference else arm for arm in arms]
+    legend(figure, handles, labels)
+
+
+def new_figure(height: float, caption: str, width: float = WIDTH) -> Figure:
+    """A figure with ``height`` inches for the panels and the caption beneath them."""
+    characters = int(width * 72 / (SMALL * 0.535))
+    lines = textwrap.wrap(caption, characters)
+    footer = len(lines) * SMALL * 1.25 / 72 + 0.08
+    figure = Figure(figsize=(width, height + footer), layout="constrained")
+    bottom = footer / (height + footer)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(rect=(0, bottom, 1, 1 - bottom), w_pad=0.04, h_pad=0.04)
+    figure.text(
+        0.04 / width,
+        bottom - 0.02 / (height + footer),
+        "\n".join(lines),
+        size=SMALL,
+        color="#333333",
+        va="top",
+        linespacing=1.25,
+        in_layout=False,
+    )
+    return figure
+
+
+def blank(axes: Axes) -> None:
+    """Hide a panel that has nothing to show."""
+    axes.set_visible(False)
+
+
+def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write ``name.png`` (200 dpi), ``name.svg`` and ``name.csv`` (the data drawn).
+
+    The same figure gives the same bytes: the SVG carries no date and its ids do not vary.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(folder / f"{name}.png", dpi=200)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    data.to_csv(folder / f"{name}.csv", index=False)

@@ -1,0 +1,179 @@
+"""Running arms x worlds: work handed to an executor, finished runs kept and used again."""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+import measures
+import policies
+import populations
+import sim
+from experiments import series
+from experiments.study import GROUPINGS
+from measures.decisions import split_distance
+from measures.headline import summary
+from measures.inequality import ex_ante
+from policies.protocol import Policy
+from populations.parameters import Parameters
+from populations.world import World, make_world
+from sim.allocator import Detail
+from sim.record import Record
+from sim.waitlist import simulate
+
+# What is saved beside each record, so that tables and figures need not read records again.
+FRAMES = ("measures", "over_time", "incidence")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One arm in one world, with all its tie seeds."""
+
+    parameters: Parameters
+    seed: int
+    world: int
+    years: float
+    arm: str
+    policy: Policy
+    values: Policy
+    tie_seeds: int
+    discretion: str
+    runs: Path
+
+    def folder(self) -> Path:
+        """Where its results are: the name says what it is, its end is a hash of all it rests on."""
+        rests_on = [
+            self.parameters.model_dump_json().encode(),
+            json.dumps(
+                [self.seed, self.world, self.years, self.tie_seeds, self.discretion]
+            ).encode(),
+            pickle.dumps(self.policy),
+            pickle.dumps(self.values),
+            _source_digest(),
+        ]
+        digest = hashlib.sha256(b"\0".join(rests_on)).hexdigest()[:12]
+        slug = "".join(c if c.isalnum() else "-" for c in self.arm).strip("-")
+        return self.runs / f"{slug}_world{self.world}_{digest}"
+
+
+@lru_cache(maxsize=1)
+def _source_digest() -> bytes:
+    """Hash of the code that makes results, so that older code's results are not taken for ours."""
+    digest = hashlib.sha256()
+    for package in (populations, policies, sim, measures):
+        for path in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
+            digest.update(path.read_bytes())
+    digest.update(Path(series.__file__).read_bytes())
+    return digest.digest()
+
+
+@lru_cache(maxsize=1)
+def _world(parameters: str, seed: int, number: int, years: float) -> World:
+    return make_world(Parameters.model_validate_json(parameters), seed, number, years)
+
+
+def run_task(task: Task) -> Path:
+    """Run one arm in one world unless it has been; returns its folder.
+
+    The folder appears whole or not at all.
+    """
+    folder = task.folder()
+    if folder.exists():
+        return folder
+    task.runs.mkdir(parents=True, exist_ok=True)
+    world = _world(task.parameters.model_dump_json(), task.seed, task.world, task.years)
+    detail = Detail(task.values, split_distance)
+    records = [
+        simulate(world, task.policy, task.discretion, tie_seed, detail)
+        for tie_seed in range(task.tie_seeds)
+    ]
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=task.runs))
+    try:
+        for tie_seed, record in enumerate(records):
+            record.save(unfinished / f"tie{tie_seed}")
+        for name, frame in _frames(records).items():
+            frame.insert(0, "world", task.world)
+            frame.insert(0, "arm", task.arm)
+            frame.to_parquet(unfinished / f"{name}.parquet", index=False)
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another process has finished the same run
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _frames(records: list[Record]) -> dict[str, pd.DataFrame]:
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
+    for tie_seed, record in enumerate(records):
+        for name, frame in (
+            ("measures", summary(record, GROUPINGS)),
+            ("over_time", series.over_time(record)),
+            ("incidence", series.incidence(record)),
+        ):
+            parts[name].append(frame.assign(tie_seed=tie_seed))
+    if len(records) > 1:
+        parts["measures"].append(ex_ante(records).assign(tie_seed=0))
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[Executor]:
+    """A pool of processes, each with one thread for linear algebra (more only slow each other)."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in threads}
+    os.environ.update(dict.fromkeys(threads, "1"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def run_tasks(
+    tasks: Iterable[Task], executor: Executor | None, progress: Callable[[int, int], None]
+) -> dict[tuple[str, int], Path]:
+    """Run all tasks; the folder of each (arm, world).
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+    executor : Executor, optional
+        Any of ``concurrent.futures``; None runs them here, one after the other.
+    progress : callable
+        Told (done, total).
+    """
+    todo = list(tasks)
+    progress(0, len(todo))
+    if executor is None:
+        folders = {}
+        for done, task in enumerate(todo, 1):
+            folders[task.arm, task.world] = run_task(task)
+            progress(done, len(todo))
+        return folders
+    futures: dict[Future[Path], Task] = {executor.submit(run_task, task): task for task in todo}
+    try:
+        for done, _ in enumerate(map(Future.result, as_completed(futures)), 1):
+            progress(done, len(todo))
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return {(task.arm, task.world): future.result() for future, task in futures.items()}

@@ -1,0 +1,89 @@
+"""What is asked: a population, the policies, how many worlds, for how long."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from populations.errors import InputError
+from populations.presets import Population, load_population
+from sim.match import discretion_limit
+
+# Columns of groups that measures are compared over; every world and every arm has them all.
+GROUPINGS: tuple[str, ...] = ("race", "sex", "age_band", "blood_type", "insurance", "neighbourhood")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms x worlds: the same patients and the same kidneys under each policy.
+
+    Parameters
+    ----------
+    population : str
+        A preset's name or the path of a TOML file that extends one.
+    policies : sequence of str
+        The arms, as in ``equipoise policies``; the first is the reference that differences are
+        taken against unless ``reference`` names another.
+    worlds : int
+        How many independent worlds; intervals are over worlds, so one gives none.
+    years : float
+        Length of each history.
+    seed : int
+        Everything random follows from it.
+    tie_seeds : int
+        How often each world is run with other lottery tickets; two or more show how much of a
+        candidate's fate the lots decided.
+    discretion : str
+        ``all``, ``top:K`` or ``pair``.
+    reference : str
+        The arm that others are compared with; empty for the first.
+    values : str
+        The policy whose choices count as people's in the split of misalignment and
+        over-decisiveness.
+    overrides : sequence of str
+        Population parameters, as in ``"arrivals.per_year=900"``.
+    out : Path
+        Results folder. Finished runs in it are used again, whichever study they were made for.
+    answers : Path
+        Where the answers of language models are kept.
+    """
+
+    population: str = "us-opo"
+    policies: tuple[str, ...] | list[str] = ("human", "llm:local", "lottery", "first-come")
+    worlds: int = 4
+    years: float = 10.0
+    seed: int = 1
+    tie_seeds: int = 2
+    discretion: str = "all"
+    reference: str = ""
+    values: str = "human"
+    overrides: tuple[str, ...] | list[str] = ()
+    out: Path | str = Path("results/compare")
+    answers: Path | str = Path("results/answers.sqlite")
+
+    @property
+    def reference_arm(self) -> str:
+        """The arm that differences are taken against."""
+        return self.reference or self.policies[0]
+
+    def check(self) -> Population:
+        """The resolved population, after everything that can be checked before running.
+
+        Raises
+        ------
+        InputError
+            Naming the field, its value and what is right.
+        """
+        arms = list(self.policies)
+        if not arms or len(set(arms)) < len(arms):
+            raise InputError(f"policies {', '.join(arms)!r}: expected one or more, each once")
+        for name, low in (("worlds", 1), ("tie_seeds", 1), ("seed", 0)):
+            if getattr(self, name) < low:
+                raise InputError(f"{name} = {getattr(self, name)}: expected at least {low}")
+        if not (math.isfinite(self.years) and 1 <= self.years <= 100):
+            raise InputError(f"years = {self.years}: expected 1 to 100")
+        if self.reference_arm not in arms:
+            raise InputError(
+                f"reference {self.reference!r}: expected one of the policies {', '.join(arms)}"
+            )
+        discretion_limit(self.discretion)
+        return load_population(self.population, self.overrides)
