@@ -31,6 +31,9 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
         except InputError as error:
             click.echo(f"equipoise: {error}", err=True)
             sys.exit(2)
+        except OSError as error:
+            click.echo(f"equipoise: {error.filename}: {error.strerror}", err=True)
+            sys.exit(2)
         except KeyboardInterrupt:
             click.echo(
                 "equipoise: interrupted. Finished runs and answers are kept; the same command "
@@ -85,13 +88,13 @@ def run_compare(policies: str, workers: int, **options: Any) -> None:
         raise InputError(f"--workers {workers}: expected 0 or more")
     workers = workers or os.cpu_count() or 1
     console = _console()
-    with _progress() as progress, process_pool(workers) as pool:
+    with _Reporter() as progress, process_pool(workers) as pool:
         results = compare(study, pool if workers > 1 else None, progress)
     print_results(results, console)
     console.print(f"Tables and figures: {study.out}")
 
 
-class _progress:
+class _Reporter:
     """A progress bar on a terminal; quiet when piped, but for a line where a stage begins."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from experiments import figures, inference, judging, series
-from experiments.runner import FRAMES, Task, run_tasks
+from experiments.runner import FRAMES, make_tasks, run_tasks
 from experiments.study import Study
 from policies.protocol import Policy
 from policies.registry import make_policy
@@ -38,8 +38,9 @@ class Results:
     levels, differences : DataFrame
         Means by arm, and paired differences from the reference arm, with 95 % t intervals over
         worlds (see ``experiments.inference``).
-    over_time, incidence, ledger : DataFrame
-        What the figures draw (see ``experiments.series``).
+    over_time, incidence, ledger, floor : DataFrame
+        What the figures draw (see ``experiments.series``); ``floor`` is the ledger of two tie seeds
+        of the same arm.
     alignment, weights : DataFrame
         Judgement of pairs against people's; fitted values (see ``experiments.judging``).
     cards : dict
@@ -54,6 +55,7 @@ class Results:
     over_time: pd.DataFrame
     incidence: pd.DataFrame
     ledger: pd.DataFrame
+    floor: pd.DataFrame
     alignment: pd.DataFrame
     weights: pd.DataFrame
     cards: dict[str, dict[str, Any]]
@@ -90,22 +92,7 @@ def compare(
         raise InputError(f"policies {', '.join(policies)!r}: two of them are the same")
     reference = policies[study.reference_arm].name
     out = Path(study.out)
-    tasks = [
-        Task(
-            parameters=population.parameters,
-            seed=study.seed,
-            world=world,
-            years=float(study.years),
-            arm=arm,
-            policy=policy,
-            values=values,
-            tie_seeds=study.tie_seeds,
-            discretion=study.discretion,
-            runs=out / "runs",
-        )
-        for world in range(study.worlds)
-        for arm, policy in arms.items()
-    ]
+    tasks = make_tasks(study, population.parameters, arms, values)
     folders = run_tasks(tasks, executor, lambda done, total: progress("running", done, total))
     frames = {
         name: pd.concat(
@@ -114,12 +101,14 @@ def compare(
         )
         for name in FRAMES
     }
+    ledger, floor = _ledgers(folders, reference, study.tie_seeds)
     results = Results(
         study=study,
         population=population,
         levels=inference.levels(frames["measures"]),
         differences=inference.differences(frames["measures"], reference),
-        ledger=_ledger(folders, list(arms), reference, study),
+        ledger=ledger,
+        floor=floor,
         alignment=judging.alignment(list(arms.values()), values),
         weights=judging.weights(list(arms.values())),
         cards=judging.cards(list(arms.values())),
@@ -129,31 +118,30 @@ def compare(
     return results
 
 
-def _ledger(
-    folders: dict[tuple[str, int], Path], arms: list[str], reference: str, study: Study
-) -> pd.DataFrame:
+def _ledgers(
+    folders: dict[tuple[str, int], Path], reference: str, tie_seeds: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Who gained and lost against the reference arm; and, as a floor, between two tie seeds."""
-    frames = []
-    for world in range(study.worlds):
-        base = Record.load(folders[reference, world] / "tie0")
-        for arm in arms:
-            record = Record.load(folders[arm, world] / "tie0")
+    ledgers, floors = [], []
+    for (arm, world), folder in folders.items():
+        record = Record.load(folder / "tie0")
+        label = {"arm": arm, "world": world, "tie_seed": 0}
+        if arm != reference:
+            base = Record.load(folders[reference, world] / "tie0")
             if record.meta["exogenous"] != base.meta["exogenous"]:
                 raise RuntimeError(f"{arm}, world {world}: not the same patients and kidneys")
-            against = [("reference", series.ledger(record, base))] if arm != reference else []
-            if study.tie_seeds > 1:
-                other = Record.load(folders[arm, world] / "tie1")
-                against.append(("tie seeds", series.ledger(other, record)))
-            frames += [
-                frame.assign(arm=arm, world=world, against=against_what)
-                for against_what, frame in against
-            ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+            ledgers.append(series.ledger(record, base).assign(**label))
+        if tie_seeds > 1:
+            other = Record.load(folder / "tie1")
+            floors.append(series.ledger(other, record).assign(**label))
+    return tuple(
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*label])
+        for frames in (ledgers, floors)
+    )
 
 
 def _write(results: Results, out: Path, reference: str) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name in ("measures", "levels", "differences", "ledger", "alignment", "weights"):
+    for name in ("measures", "levels", "differences", "ledger", "floor", "alignment", "weights"):
         getattr(results, name).to_csv(out / f"{name}.csv", index=False)
     (out / "study.json").write_text(json.dumps(_settings(results), indent=1, default=str))
     draw(results, out / "figures", reference)
@@ -172,4 +160,29 @@ def _settings(results: Results) -> dict[str, Any]:
 
 def draw(results: Results, folder: Path, reference: str) -> None:
     """Draw every figure of a study into ``folder``."""
-    raise NotImplementedError
+    study = results.study
+    arms = list(dict.fromkeys(results.measures["arm"]))
+    caption = (
+        f"Population {results.population.name}, seed {study.seed}, discretion {study.discretion}."
+    )
+    plots = {
+        "fairness_over_time": figures.fairness_over_time(
+            results.over_time, reference, caption, arms
+        ),
+        "cumulative_incidence": figures.cumulative_incidence(
+            results.incidence, reference, caption, arms
+        ),
+    }
+    if len(arms) > 1:
+        plots["paired_difference_over_time"] = figures.paired_difference_over_time(
+            results.over_time, reference, caption, arms
+        )
+        plots["winners_and_losers"] = figures.winners_and_losers(
+            results.ledger, reference, caption, arms, results.floor if len(results.floor) else None
+        )
+    if len(results.weights):
+        plots["weights"] = figures.weights(
+            results.weights, reference, judging.WEIGHTS_CAPTION, arms
+        )
+    for name, plot in plots.items():
+        figures.save_figure(*plot, folder, name)

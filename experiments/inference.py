@@ -16,24 +16,19 @@ def _is_ratio(measure: pd.Series) -> pd.Series:
     return measure.str.endswith("_ratio")
 
 
-def _interval(values: pd.Series) -> pd.Series:
-    """Mean, 95 % t interval over worlds, and how many worlds it rests on."""
-    defined = values.dropna().to_numpy()
-    n = len(defined)
-    mean = float(defined.mean()) if n else np.nan
-    half = float(student.ppf(0.975, n - 1) * defined.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    return pd.Series({"value": mean, "low": mean - half, "high": mean + half, "worlds": n})
-
-
 def _summarise(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Intervals of ``value`` by ``keys``; ratios are averaged as logarithms."""
+    """Mean and 95 % t interval over worlds of ``value`` by ``keys``; ratios as logarithms."""
     values = values.copy()
     logs = _is_ratio(values["measure"])
     values.loc[logs, "value"] = np.log(values.loc[logs, "value"].where(lambda ratio: ratio > 0))
-    table = values.groupby(keys, sort=False)["value"].apply(_interval).unstack().reset_index()
+    table = values.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    worlds = table.pop("count")
+    half = student.ppf(0.975, worlds - 1) * table.pop("std") / np.sqrt(worlds)
+    table = table.rename(columns={"mean": "value"})
+    table = table.assign(low=table["value"] - half, high=table["value"] + half, worlds=worlds)
     logs = _is_ratio(table["measure"])
     table.loc[logs, ["value", "low", "high"]] = np.exp(table.loc[logs, ["value", "low", "high"]])
-    return table.astype({"worlds": int})
+    return table
 
 
 def levels(measures: pd.DataFrame) -> pd.DataFrame:

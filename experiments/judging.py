@@ -17,8 +17,16 @@ _HUMAN_ERRORS = {
     "age": 0.148,
     "drinks_per_day": 0.124,
     "child_dependents": 0.105,
-    "log_tie": 0.121,
+    "indecision": 0.121,
 }
+_ONE_OF = {"drinks_per_day": "one drink a day", "child_dependents": "one child dependent"}
+# Below this a trade-off in years of age divides by next to nothing and says nothing (A).
+_LEAST_AGE_WEIGHT = 0.1
+WEIGHTS_CAPTION = (
+    "Fitted utilities over the range of the choice study (ages 25-70, 1-5 drinks a day, 0-2 child "
+    "dependents); human: 95 % intervals from resampling people; a model's are fitted to its "
+    "answers. Trade-offs are left out where age hardly counts."
+)
 
 
 def frozen_pairs() -> tuple[Columns, Columns]:
@@ -78,9 +86,9 @@ def weights(policies: list[Policy]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``policy``, ``term`` (an attribute, ``log_tie`` or ``order``), ``value``, ``low``, ``high``
-        (95 %, where an error is known), ``unit``. Then ``years of age per ...``: how many years
-        of age one unit of another attribute is worth.
+        ``policy``, ``term`` (an attribute, ``indecision``: lambda, or ``shown first``), ``value``,
+        ``low``, ``high`` (95 %, where an error is known), ``unit``. With unit ``years of age``: how
+        many years of being younger one unit of another attribute counts for.
     """
     rows = []
     for policy in policies:
@@ -90,7 +98,7 @@ def weights(policies: list[Policy]) -> pd.DataFrame:
         values: Any = model.values
         errors = _HUMAN_ERRORS if policy.name == "human" else {}
         terms = {name: weight for name, (weight, _, _) in values.weights.items()}
-        terms |= {"log_tie": model.log_tie, "order": model.order}
+        terms |= {"indecision": model.log_tie, "shown first": model.order}
         for term, value in terms.items():
             half = 1.96 * errors.get(term, np.nan)
             unit = "utility over the study's range" if term in values.weights else "utility"
@@ -98,11 +106,13 @@ def weights(policies: list[Policy]) -> pd.DataFrame:
         slopes = {
             name: weight / (high - low) for name, (weight, low, high) in values.weights.items()
         }
+        if abs(terms.get("age", 0.0)) < _LEAST_AGE_WEIGHT:
+            continue
         for name, slope in slopes.items():
-            if name != "age" and slopes.get("age"):
-                worth = -slope / slopes["age"]
-                term = f"years of age per {name}"
-                rows.append((policy.name, term, worth, np.nan, np.nan, "years"))
+            if name != "age":
+                worth = slope / -slopes["age"]
+                one = _ONE_OF.get(name, f"one more of {name}")
+                rows.append((policy.name, one, worth, np.nan, np.nan, "years of age"))
     return pd.DataFrame(rows, columns=["policy", "term", "value", "low", "high", "unit"])
 
 

@@ -1,6 +1,7 @@
 """Running arms x worlds: work handed to an executor, finished runs kept and used again."""
 
 import hashlib
+import inspect
 import json
 import os
 import pickle
@@ -21,11 +22,12 @@ import policies
 import populations
 import sim
 from experiments import series
-from experiments.study import GROUPINGS
+from experiments.study import GROUPINGS, Study
 from measures.decisions import split_distance
 from measures.headline import summary
 from measures.inequality import ex_ante
 from policies.protocol import Policy
+from populations.errors import InputError
 from populations.parameters import Parameters
 from populations.world import World, make_world
 from sim.allocator import Detail
@@ -38,7 +40,7 @@ FRAMES = ("measures", "over_time", "incidence")
 
 @dataclass(frozen=True)
 class Task:
-    """One arm in one world, with all its tie seeds."""
+    """One arm in one world, with all its tie seeds; ``folder`` is where its results will be."""
 
     parameters: Parameters
     seed: int
@@ -49,22 +51,60 @@ class Task:
     values: Policy
     tie_seeds: int
     discretion: str
-    runs: Path
+    folder: Path
 
-    def folder(self) -> Path:
-        """Where its results are: the name says what it is, its end is a hash of all it rests on."""
-        rests_on = [
-            self.parameters.model_dump_json().encode(),
-            json.dumps(
-                [self.seed, self.world, self.years, self.tie_seeds, self.discretion]
-            ).encode(),
-            pickle.dumps(self.policy),
-            pickle.dumps(self.values),
-            _source_digest(),
-        ]
-        digest = hashlib.sha256(b"\0".join(rests_on)).hexdigest()[:12]
-        slug = "".join(c if c.isalnum() else "-" for c in self.arm).strip("-")
-        return self.runs / f"{slug}_world{self.world}_{digest}"
+
+def make_tasks(
+    study: Study, parameters: Parameters, arms: dict[str, Policy], values: Policy
+) -> list[Task]:
+    """Every arm in every world of a study, world by world.
+
+    A folder's name ends in a hash of all that its results rest on, code included, so that they are
+    used again when, and only when, the same run would give the same.
+    """
+    keys = {arm: _key(policy) for arm, policy in arms.items()}
+    rests_on = [
+        parameters.model_dump_json().encode(),
+        json.dumps([study.seed, float(study.years), study.tie_seeds, study.discretion]).encode(),
+        _key(values),
+        _source_digest(),
+    ]
+    tasks = []
+    for world in range(study.worlds):
+        for arm, policy in arms.items():
+            whole = b"\0".join([*rests_on, str(world).encode(), keys[arm]])
+            slug = "".join(c if c.isalnum() else "-" for c in arm).strip("-")
+            name = f"{slug}_world{world}_{hashlib.sha256(whole).hexdigest()[:12]}"
+            tasks.append(
+                Task(
+                    parameters=parameters,
+                    seed=study.seed,
+                    world=world,
+                    years=float(study.years),
+                    arm=arm,
+                    policy=policy,
+                    values=values,
+                    tie_seeds=study.tie_seeds,
+                    discretion=study.discretion,
+                    folder=Path(study.out) / "runs" / name,
+                )
+            )
+    return tasks
+
+
+def _key(policy: Policy) -> bytes:
+    """What a policy is: its content and, where it is not ours, its code."""
+    try:
+        content = pickle.dumps(policy)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"policy {policy.name!r} cannot be sent to another process: {error}; define its class "
+            "at the top of a module, and keep open files and lambdas out of it"
+        ) from error
+    try:
+        return content + inspect.getsource(type(policy)).encode()
+    except (OSError, TypeError):  # typed at a prompt: nothing says whether it is the same
+        return content + os.urandom(16)
 
 
 @lru_cache(maxsize=1)
@@ -88,17 +128,17 @@ def run_task(task: Task) -> Path:
 
     The folder appears whole or not at all.
     """
-    folder = task.folder()
+    folder = task.folder
     if folder.exists():
         return folder
-    task.runs.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     world = _world(task.parameters.model_dump_json(), task.seed, task.world, task.years)
     detail = Detail(task.values, split_distance)
     records = [
         simulate(world, task.policy, task.discretion, tie_seed, detail)
         for tie_seed in range(task.tie_seeds)
     ]
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=task.runs))
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
     try:
         for tie_seed, record in enumerate(records):
             record.save(unfinished / f"tie{tie_seed}")

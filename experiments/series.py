@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from measures import rates, survival
 from measures.outcomes import years_lived
@@ -61,7 +62,7 @@ def over_time(record: Record) -> pd.DataFrame:
         raise InputError(f"over_time: years: {record.years:g}; must be at least {WIDTH:g}")
     record = _categorical(record)
     steps = int(np.floor((record.years - WIDTH) / STEP + _SAME_MOMENT)) + 1
-    starts = np.arange(steps) * STEP
+    starts = np.asarray(np.arange(steps) * STEP, dtype=np.float64)
     frames = []
     for grouping in (None, *GROUPINGS):
         for measure, fate in RATES.items():
@@ -162,8 +163,9 @@ def ledger(record: Record, reference: Record) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``what``, ``reference_fate``, ``fate``, ``n`` (candidates), ``share`` and
-        ``life_years`` (their life-years by the horizon, ``record`` minus ``reference``, summed).
+        Columns ``what``, ``reference_fate``, ``fate``, ``n`` (candidates), ``share``,
+        ``life_years`` (theirs by the horizon, ``record`` minus ``reference``, summed) and
+        ``horizon`` (length of the runs in years).
         Rows ``flow``: every pair of fates that occurs. Rows ``CHANGES``: deceased-donor transplant
         only in ``record`` (gained), only in ``reference`` (lost), in both at an earlier, a later or
         the same time, in neither. ``share`` is of all candidates, and each of the two sets of rows
@@ -188,7 +190,7 @@ def ledger(record: Record, reference: Record) -> pd.DataFrame:
     transplant = FATES.index("transplanted")
     both = np.count_nonzero(before == transplant) + np.count_nonzero(after == transplant)
     churn["share"] = churn["n"] / both if both else np.nan  # type: ignore[operator]
-    return pd.DataFrame([*rows, churn])
+    return pd.DataFrame([*rows, churn]).assign(horizon=record.years)
 
 
 def _check_same_world(record: Record, reference: Record) -> None:
@@ -214,7 +216,7 @@ def _changes(record: Record, reference: Record) -> Floats:
 
 
 def _ledger_row(
-    what: str, who: Floats, gain: Floats, reference_fate: str = "", fate: str = ""
+    what: str, who: NDArray[np.bool_], gain: Floats, reference_fate: str = "", fate: str = ""
 ) -> dict[str, object]:
     n = int(np.count_nonzero(who))
     return {

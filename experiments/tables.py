@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,21 @@ from experiments.compare import Results
 from populations.presets import TAGS, Population
 from populations.schema import AGE_BANDS, SCHEMA
 
-# Heading, measure and format of the columns of the main table.
+# Label, measure and format of the rows of the main tables.
 HEADLINES: tuple[tuple[str, str, str], ...] = (
-    ("transplants\n/100 p-y", "transplant_rate", ".1f"),
-    ("deaths\n/100 p-y", "mortality_rate", ".2f"),
-    ("waiting\nat end", "fate_counts.waiting", ",.0f"),
-    ("life-years\nper candidate", "life_years", ".3f"),
-    ("kidneys\nnot used", "non_use", ".1%"),
-    ("transplanted\nin 3 years", "cumulative_incidence.transplanted.3y", ".1%"),
-    ("recipient's\nplace in list", "winner_position", ",.0f"),
-    ("left to\nlots", "indecision_rate", ".1%"),
-    ("misalign-\nment M", "misalignment", ".3f"),
-    ("over-deci-\nsiveness I", "over_decisiveness", ".3f"),
-    ("determin-\nism D", "ex_ante.determinism", ".3f"),
+    ("transplants per 100 person-years", "transplant_rate", ".1f"),
+    ("deaths per 100 person-years", "mortality_rate", ".2f"),
+    ("waiting at the end", "fate_counts.waiting", ",.0f"),
+    ("life-years by the end, per candidate", "life_years", ".3f"),
+    ("kidneys not used", "non_use", ".1%"),
+    ("transplanted within 3 years of listing", "cumulative_incidence.transplanted.3y", ".1%"),
+    ("median years to transplant", "time_to_transplant.p50", ".2f"),
+    ("recipient's place in the list", "winner_position", ",.0f"),
+    ("decisions left to lots", "indecision_rate", ".1%"),
+    ("misalignment M", "misalignment", ".3f"),
+    ("over-decisiveness I", "over_decisiveness", ".3f"),
+    ("determinism D", "ex_ante.determinism", ".3f"),
+    ("Gini of chances", "ex_ante.gini", ".3f"),
 )
 REFERENCES = {"race": "White", "age_band": AGE_BANDS[0], "sex": "male"}
 
@@ -38,10 +40,10 @@ def print_results(results: Results, console: Console) -> None:
         "Same patients, same kidneys in every arm."
     )
     console.print(_headline_table(results))
-    if study.worlds > 1:
-        console.print(_difference_table(results))
-    else:
+    if study.worlds == 1:
         console.print("One world: no intervals. Use --worlds 2 or more to compare policies.")
+    elif len(results.differences):
+        console.print(_difference_table(results))
     console.print(_access_table(results))
     _print_models(results, console)
     _print_flags(results, console)
@@ -58,7 +60,7 @@ def _format(value: float, how: str, signed: bool = False) -> str:
     if not np.isfinite(value):
         return "-"
     text = format(value, f"+{how}" if signed else how)
-    return text.replace("%", " %")
+    return text.replace("%", " pp" if signed else " %")  # differences of shares: points
 
 
 def _arms(results: Results) -> list[str]:
@@ -67,63 +69,60 @@ def _arms(results: Results) -> list[str]:
 
 def _headline_table(results: Results) -> Table:
     table = Table(title="What happened (means over worlds)")
-    table.add_column("policy")
-    for heading, _, _ in HEADLINES:
-        table.add_column(heading, justify="right")
-    for arm in _arms(results):
-        cells = [
-            "-" if row is None else _format(row["value"], how)
-            for _, measure, how in HEADLINES
-            for row in [_cell(results.levels, arm, measure)]
-        ]
-        table.add_row(arm, *cells)
+    _fill(table, results.levels, _arms(results), lambda row, how: _format(row["value"], how))
     table.caption = (
-        "p-y: person-years on the list. M, I: chance moved away from the choices of "
-        f"{results.study.values}, to others and among its favourites. D: 1 = who is transplanted "
-        "is settled before lots are drawn, 0 = everybody has the same chance."
+        f"M, I: chance moved away from the choices of {results.study.values}: to others, and among "
+        "its favourites. D: 1 if who is transplanted is settled before lots are drawn, 0 if "
+        "everybody has the same chance. '-': undefined, or not reached."
     )
     return table
 
 
 def _difference_table(results: Results) -> Table:
-    arms = [arm for arm in _arms(results) if arm in set(results.differences["arm"])]
-    reference = next(arm for arm in _arms(results) if arm not in arms)
+    different = set(results.differences["arm"])
+    arms = [arm for arm in _arms(results) if arm in different]
+    reference = next(arm for arm in _arms(results) if arm not in different)
     table = Table(title=f"Paired difference from {reference} (95 % t interval over worlds)")
-    table.add_column("measure")
-    for arm in arms:
-        table.add_column(arm, justify="right")
-    for heading, measure, how in HEADLINES:
-        cells = []
-        for arm in arms:
-            row = _cell(results.differences, arm, measure)
-            if row is None or not np.isfinite(row["value"]):
-                cells.append("-")
-                continue
-            value, low, high = (_format(row[c], how, True) for c in ("value", "low", "high"))
-            clear = row["low"] > 0 or row["high"] < 0
-            cells.append(
-                f"{'[bold]' if clear else ''}{value}{'[/]' if clear else ''} ({low}, {high})"
-            )
-        table.add_row(heading.replace("-\n", "").replace("\n", " "), *cells)
+    _fill(table, results.differences, arms, _difference)
     table.caption = "Bold: the interval excludes no difference. Not adjusted for many comparisons."
     return table
 
 
+def _fill(
+    table: Table, values: pd.DataFrame, arms: list[str], text: Callable[[pd.Series, str], str]
+) -> None:
+    """One row per headline, one column per arm."""
+    table.add_column("measure")
+    for arm in arms:
+        table.add_column(arm, justify="right")
+    for label, measure, how in HEADLINES:
+        rows = [_cell(values, arm, measure) for arm in arms]
+        table.add_row(label, *("-" if row is None else text(row, how) for row in rows))
+
+
+def _difference(row: pd.Series, how: str) -> str:
+    if not np.isfinite(row["value"]):
+        return "-"
+    value, low, high = (_format(row[column], how, True) for column in ("value", "low", "high"))
+    clear = row["low"] > 0 or row["high"] < 0
+    return f"[bold]{value}[/]\n({low}, {high})" if clear else f"{value}\n({low}, {high})"
+
+
 def _access_table(results: Results) -> Table:
-    table = Table(title="Access: transplant rate ratio to the first-named group of each block")
-    table.add_column("policy")
-    groups = [
-        (grouping, level)
-        for grouping, reference in REFERENCES.items()
-        for level in (AGE_BANDS if grouping == "age_band" else SCHEMA[grouping].levels)
-        if level != reference
-    ]
-    for grouping, level in groups:
-        table.add_column(f"{level}\n/ {REFERENCES[grouping]}", justify="right")
+    table = Table(title="Access: transplant rate ratios (means over worlds)")
+    table.add_column("group")
     for arm in _arms(results):
-        rows = [_cell(results.levels, arm, "transplant_rate_ratio", level) for _, level in groups]
-        table.add_row(arm, *("-" if r is None else _format(r["value"], ".2f") for r in rows))
-    table.caption = "1.00 is parity; '-': a group had no transplant, so its ratio is undefined."
+        table.add_column(arm, justify="right")
+    for grouping, reference in REFERENCES.items():
+        for level in AGE_BANDS if grouping == "age_band" else SCHEMA[grouping].levels:
+            if level == reference:
+                continue
+            rows = [
+                _cell(results.levels, arm, "transplant_rate_ratio", level) for arm in _arms(results)
+            ]
+            cells = ("-" if row is None else _format(row["value"], ".2f") for row in rows)
+            table.add_row(f"{level} : {reference}", *cells)
+    table.caption = "1.00 is parity. '-': a group had no transplant, so its ratio is undefined."
     return table
 
 
@@ -146,12 +145,17 @@ def model_table(arm: str, card: Mapping[str, Any]) -> Table:
         "mean P(coin)": ("mean_coin", ".3f"),
         "probability on anything else": ("other_mass", ".3f"),
         "answers that are no choice": ("unusable", ".1%"),
+        "most likely answer is the first shown": ("first_modal", ".1%"),
+        "most likely answer is the second shown": ("second_modal", ".1%"),
+        "most likely answer is the coin": ("coin_modal", ".1%"),
         "pairs where the same position won both orders": ("same_position", ".1%"),
         "pairs where the same patient won both orders": ("same_patient", ".1%"),
         "pairs left to the coin in both orders": ("coin_both", ".1%"),
         "order effect (utility of being shown first)": ("order", "+.3f"),
-        "held-out: total variation": ("held_out_total_variation", ".3f"),
-        "held-out: same most likely answer": ("held_out_agreement", ".1%"),
+        "held-out total variation": ("held_out_total_variation", ".3f"),
+        "  of a stand-in that ignores the patients": ("held_out_total_variation_constant", ".3f"),
+        "held-out agreement on the most likely answer": ("held_out_modal_agreement", ".1%"),
+        "  of one that ignores the patients": ("held_out_modal_agreement_constant", ".1%"),
     }
     for label, (key, how) in shares.items():
         if key in card and card[key] is not None:
@@ -161,16 +165,20 @@ def model_table(arm: str, card: Mapping[str, Any]) -> Table:
 
 def model_sentence(arm: str, card: Mapping[str, Any]) -> str:
     """What the answers mean for who gets a kidney, in one sentence."""
-    if card["same_position"] > 0.5:
-        who = "first" if card["mean_first"] > card["mean_second"] else "last"
-        return (
-            f"{arm} answers by position: in {card['same_position']:.0%} of pairs whoever was shown "
-            f"{'first' if who == 'first' else 'second'} won in both orders. In the waitlist the "
-            f"order of the list decides, in favour of those listed {who}."
-        )
+    said = (
+        f"{arm} answered {card['first_modal']:.0%} first shown, {card['second_modal']:.0%} second "
+        f"shown, {card['coin_modal']:.0%} coin; the same patient won in both orders in "
+        f"{card['same_patient']:.0%} of pairs."
+    )
     if card["coin_both"] > 0.5:
-        return f"{arm} leaves {card['coin_both']:.0%} of pairs to the coin: close to a lottery."
-    return f"{arm} chooses the same patient in both orders in {card['same_patient']:.0%} of pairs."
+        return f"{said} It leaves most pairs to the coin: close to a lottery."
+    if card["same_patient"] >= 0.5:
+        return f"{said} It chooses by patient."
+    where = "first" if card["first_modal"] > card["second_modal"] else "last"
+    return (
+        f"{said} It answers by position, not by patient: in the waitlist the order of the list "
+        f"decides, in favour of those listed {where}."
+    )
 
 
 def _print_flags(results: Results, console: Console) -> None:

@@ -71,7 +71,6 @@ PUBLISHED = [
     ("kidneys.per_year", 10818 + 10659 + 2 * 372 + 4038 + 4220 + 2 * 160, "D"),
     ("kidneys.blood_type", [0.4814, 0.3373, 0.1428, 0.0385], "R2"),
     ("centres.count", 232, "R2"),
-    ("waiting.level", 0.31, "D"),
     ("age.shares", [0.083, 0.240, 0.435, 0.242], "R2"),
     ("age.shift_by_race", [56 - 55, 52 - 55, 53 - 55, 57 - 55, 0], "D"),
     ("sex.shares", [0.381, 0.619], "R2"),

@@ -31,7 +31,7 @@ from experiments.figures.style import (
 from populations.errors import InputError
 
 # From the bottom of a stack to its top. Tol's medium-contrast colours (M), none of them a policy's.
-FATE_COLOURS: Mapping[str, str] = {
+FATE_COLOURS: dict[str, str] = {
     "transplanted": "#004488",
     "living_donor": "#6699CC",
     "waiting": "#E4E4E4",
@@ -39,7 +39,7 @@ FATE_COLOURS: Mapping[str, str] = {
     "too_sick": "#EECC66",
     "died": "#994455",
 }
-FATE_NAMES: Mapping[str, str] = {
+FATE_NAMES: dict[str, str] = {
     "transplanted": "deceased-donor transplant",
     "living_donor": "living-donor transplant",
     "waiting": "still waiting",
@@ -98,18 +98,19 @@ def cumulative_incidence(
         f"{frame['years'].max():g} years; curves end where a world has nobody left to follow",
         "Numbers beneath panels: candidates still followed (mean per world)",
     )
-    figure = new_figure(0.75 + 1.02 * len(groups), text)
+    figure = new_figure(0.75 + 1.02 * len(groups), text, min(WIDTH, 1.8 + 1.7 * len(order)))
     grid = figure.subplots(len(groups), len(order), sharex=True, sharey=True, squeeze=False)
     for i, (kind, group) in enumerate(groups):
         for j, arm in enumerate(order):
             of_group = (data["grouping"] == kind) & (data["group"] == group)
             _stack(grid[i, j], data[of_group & (data["arm"] == arm)], frame["years"].max())
+            _numbers_at_risk(grid[i, j], data[of_group & (data["arm"] == arm)], len(order) > 5)
         name = GROUPING_NAMES["all"] if kind == "all" else group
         grid[i, 0].set_ylabel(name.replace(" ", "\n"))
     for j, arm in enumerate(order):
-        grid[0, j].set_title(wrapped(arm, max(9, int(88 / len(order)))), size=7.5)
+        grid[0, j].set_title(wrapped(arm, max(12, 88 // len(order))), size=7.5)
         grid[-1, j].tick_params(axis="x", pad=11)
-    figure.supxlabel("years since listing", size=8)
+    grid[-1, 0].set_xlabel("years since listing", loc="left")
     handles = [Patch(color=colour) for colour in FATE_COLOURS.values()]
     legend(figure, handles, [FATE_NAMES[cause] for cause in FATE_COLOURS])
     return Plot(figure, data)
@@ -127,23 +128,19 @@ def _stack(axes: Axes, panel: pd.DataFrame, horizon: float) -> None:
     axes.stackplot(table.index, table.to_numpy().T, colors=list(FATE_COLOURS.values()), lw=0)
     axes.set(xlim=(0, horizon), ylim=(0, 1), yticks=[0, 0.5, 1])
     axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-    ticks = [0.0, horizon / 2] if horizon > 0 else [0.0]
-    axes.set_xticks([*ticks, horizon])
+    axes.set_xticks([0.0, horizon / 2, horizon])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda year, _: f"{year:g}"))
-    at_risk = panel.groupby("years")["at_risk"].first()
-    for year, align in zip(ticks, ("left", "center"), strict=False):
-        followed = at_risk.iloc[np.abs(at_risk.index - year).argmin()]
-        axes.text(
-            year,
-            -0.04,
-            f"{followed:,.0f}",
-            transform=axes.get_xaxis_transform(),
-            size=SMALL,
-            color=GREY,
-            ha=align,
-            va="top",
-        )
     axes.tick_params(axis="x", length=0)
+
+
+def _numbers_at_risk(axes: Axes, panel: pd.DataFrame, narrow: bool) -> None:
+    """At the first two ticks; at the horizon nobody is left."""
+    at_risk = panel.groupby("years")["at_risk"].first()
+    for year, align in zip(axes.get_xticks()[:2], ("left", "center"), strict=True):
+        n = at_risk.iloc[np.abs(at_risk.index - year).argmin()]
+        text = f"{n / 1000:.1f}k" if narrow and n >= 1000 else f"{n:,.0f}"
+        place = axes.get_xaxis_transform()
+        axes.text(year, -0.04, text, transform=place, size=SMALL, color=GREY, ha=align, va="top")
 
 
 @matplotlib.rc_context(STYLE)
@@ -196,14 +193,15 @@ def winners_and_losers(
     bars.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{abs(100 * share):g}"))
     bars.set_xlabel("candidates (%)")
     bars.margins(x=0.12)
-    for text, align, edge in (("lost or later  ", "right", 0), ("  gained or earlier", "left", 0)):
-        bars.text(edge, -0.7, text, ha=align, va="bottom", size=SMALL, color="#333333")
+    bars.set_title("Transplanted under one policy only, by fate under the other", size=7.5)
+    for text, align in (("lost, or later  ", "right"), ("  gained, or earlier", "left")):
+        bars.text(0, -0.4, text, ha=align, va="bottom", size=SMALL, color="#333333")
     colours = {arm: style["color"] for arm, style in line_styles(order).items()}
     _points(churn, data[data["what"] == "churn"], shown, colours)
     _points(churn, data[data["what"] == "churn_floor"], shown, colours, hollow=True)
     churn.set_xlim(left=0)
     churn.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
-    churn.set(xlabel="churn (% of transplants)")
+    churn.set(xlabel="churn\n(% of transplants)")
     _points(years, data[data["what"] == "life_years"], shown, colours)
     years.axvline(0, color=GREY, lw=0.8, ls="--", zorder=1)
     years.set(xlabel="life-years per 1,000\ncandidates, difference")
@@ -248,7 +246,7 @@ def _ledger_note(frame: pd.DataFrame, floor: pd.DataFrame | None) -> str:
         "transplanted only under the policy, by what happened to them under the reference (right), "
         "and only under the reference, by what happened to them under the policy (left). Churn: "
         f"candidates gained or lost / transplants of both runs{noise}. Life-years: by the horizon. "
-        f"{design(frame)}; bars: means over worlds; {interval}."
+        f"{design(frame)}, {frame['horizon'].max():g} years; bars: means over worlds; {interval}."
     )
 
 
@@ -283,15 +281,16 @@ def _points(
     hollow: bool = False,
 ) -> None:
     for row in data[data["arm"].isin(shown)].itertuples():
+        fill = "white" if hollow else colours[row.arm]
         colour, place = colours[row.arm], shown.index(row.arm) + (0.2 if hollow else 0.0)
         axes.plot([row.low, row.high], [place, place], color=colour, lw=1.2)
-        axes.plot(row.mean, place, "o", ms=4.5, color=colour, mfc="white" if hollow else colour)
+        axes.plot(row.mean, place, "o", ms=4.5, color=colour, mfc=fill, clip_on=False, zorder=3)
 
 
 def _ledger_legend(figure: matplotlib.figure.Figure, floor: bool) -> None:
     fates = [fate for fate in reversed(FATE_COLOURS) if fate != "transplanted"]
     handles: list[Patch | Line2D] = [Patch(color=FATE_COLOURS[fate]) for fate in fates]
-    labels = [f"otherwise: {FATE_NAMES[fate]}" for fate in fates]
+    labels = [FATE_NAMES[fate] for fate in fates]
     handles += [Patch(color="#777777"), Patch(color="#BBBBBB")]
     labels += ["transplanted earlier", "transplanted later"]
     if floor:

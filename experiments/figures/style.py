@@ -2,15 +2,15 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from scipy.special import stdtrit
 
@@ -19,7 +19,8 @@ from populations.errors import InputError
 WIDTH = 7.2  # inches: two columns of a journal page
 SMALL = 7.0  # points: the smallest text at print size
 GREY = "#666666"
-STYLE: dict[str, Any] = {
+THICK = 2.6  # points: the reference policy, visible under the thinner lines of the others
+STYLE: Any = {  # matplotlib's own type for it lists every setting's name
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
@@ -88,13 +89,17 @@ def against(frame: pd.DataFrame, order: Sequence[str], reference: str) -> list[s
 
 
 def line_styles(arms: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and line style of every arm, by its place in the order."""
-    dashes = [("-")] * (len(PALETTE) // 2) + [(0, _DASHED)] * (len(PALETTE) // 2)  # type: ignore[list-item]
+    """Colour and line style of every arm, by its place in the order.
+
+    Later arms are thinner, so that arms with the same results all show.
+    """
+    half = len(PALETTE) // 2
+    dashes: list[Any] = ["-"] * half + [(0, _DASHED)] * half
     free = cycle(zip(PALETTE, dashes, strict=True))
     styles: dict[str, dict[str, Any]] = {}
-    for arm in arms:
+    for arm, width in zip(arms, np.linspace(2.6, 0.9, len(arms)), strict=True):
         colour, dash = (FIXED[arm], "-") if arm in FIXED else next(free)
-        styles[arm] = {"color": colour, "linestyle": dash}
+        styles[arm] = {"color": colour, "linestyle": dash, "linewidth": width}
     return styles
 
 
@@ -137,31 +142,41 @@ def sentences(*parts: str) -> str:
 
 
 def wrapped(name: str, width: int) -> str:
-    """A long policy name on several lines, broken after brackets and commas."""
-    pieces = name.replace("(", "( ").replace(":", ": ")
-    lines = textwrap.wrap(pieces, width + 1, break_long_words=False)
-    return "\n".join(line.replace("( ", "(").replace(": ", ":") for line in lines)
+    """A long policy name on several lines, broken after commas and colons."""
+    lines = textwrap.wrap(name.replace(":", ": "), width + 1, break_long_words=False)
+    return "\n".join(line.replace(": ", ":") for line in lines)
 
 
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """One legend above all panels, in as many columns as fit."""
-    room = figure.get_figwidth() * 72 / (STYLE["legend.fontsize"] * 0.58)
-    columns = max(1, min(len(labels), int(room // (max(map(len, labels)) + 7))))
     figure.legend(
         handles,
         labels,
         loc="outside upper left",
-        ncols=columns,
+        ncols=_columns(labels, figure.get_figwidth()),
         handlelength=2.2,
         columnspacing=1.4,
         borderaxespad=0.1,
     )
 
 
+def _columns(labels: Sequence[str], width: float) -> int:
+    """Most columns whose longest labels fit side by side; columns are filled one by one."""
+    room = width * 72 / STYLE["legend.fontsize"]  # in ems
+    for columns in range(len(labels), 1, -1):
+        sizes = [-(-(len(labels) - i) // columns) for i in range(columns)]
+        starts = np.cumsum([0, *sizes])
+        longest = [max(map(len, labels[a:b])) for a, b in pairwise(starts)]
+        if sum(0.55 * n + 4.4 for n in longest) <= room:
+            return columns
+    return 1
+
+
 def line_legend(figure: Figure, arms: Sequence[str], order: Sequence[str], reference: str) -> None:
     """The arms' lines above all panels, the reference marked as such."""
     styles = line_styles(order)
-    handles = [Line2D([], [], **styles[arm], lw=2.2 if arm == reference else 1.4) for arm in arms]
+    thick = {"linewidth": THICK}
+    handles = [Line2D([], [], **styles[arm] | (thick if arm == reference else {})) for arm in arms]
     labels = [f"{arm} (reference policy)" if arm == reference else arm for arm in arms]
     legend(figure, handles, labels)
 
@@ -169,13 +184,11 @@ def line_legend(figure: Figure, arms: Sequence[str], order: Sequence[str], refer
 def new_figure(height: float, caption: str, width: float = WIDTH) -> Figure:
     """A figure with ``height`` inches for the panels and the caption beneath them."""
     characters = int(width * 72 / (SMALL * 0.535))
-    lines = textwrap.wrap(caption, characters)
+    lines = textwrap.wrap(caption.replace(" %", "\N{NO-BREAK SPACE}%"), characters)
     footer = len(lines) * SMALL * 1.25 / 72 + 0.08
-    figure = Figure(figsize=(width, height + footer), layout="constrained")
     bottom = footer / (height + footer)
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(rect=(0, bottom, 1, 1 - bottom), w_pad=0.04, h_pad=0.04)
+    layout = ConstrainedLayoutEngine(rect=(0, bottom, 1, 1 - bottom))
+    figure = Figure(figsize=(width, height + footer), layout=layout)
     figure.text(
         0.04 / width,
         bottom - 0.02 / (height + footer),
@@ -187,11 +200,6 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> Figure:
         in_layout=False,
     )
     return figure
-
-
-def blank(axes: Axes) -> None:
-    """Hide a panel that has nothing to show."""
-    axes.set_visible(False)
 
 
 def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> None:

@@ -1,6 +1,7 @@
 """Fairness over time, and its difference from a reference policy in the same worlds."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import matplotlib
@@ -8,16 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from experiments.figures.style import (
     GREY,
     GROUPING_NAMES,
     STYLE,
+    THICK,
     Plot,
     against,
     arms_of,
-    blank,
     design,
     line_legend,
     line_styles,
@@ -28,15 +29,21 @@ from experiments.figures.style import (
 )
 from experiments.series import reference_group
 from measures.registry import MEASURES
+from measures.table import Floats
 from populations.errors import InputError
 
+Key = tuple[str, str]  # grouping, group
 RATIO = "transplant_rate_ratio"
 FOUR_FIFTHS = 0.8
-_COLUMNS = 3
-_PANEL = 1.45  # inches high
+_COLUMNS = 4
+_PANEL = 1.5  # inches high
+_FEW = 40  # worlds: with fewer, 2.5 % is less than one of them
 _LIMITS = (0.04, 25.0)  # a ratio beyond them is drawn at the edge
-_FINE = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0)
-_COARSE = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+_TICKS: dict[float, tuple[float, ...]] = {  # of log axes, by the ratio of their ends
+    2.2: (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0),
+    8.0: (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0),
+    np.inf: (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
+}
 _PANEL_KEYS = ["grouping", "group"]
 _KEYS = [*_PANEL_KEYS, "time"]
 
@@ -68,26 +75,26 @@ def fairness_over_time(
     order = arms_of(frame, arms, None)
     ratios = frame[frame["measure"] == RATIO]
     data = _ratio_over_worlds(over_tie_seeds(ratios, _KEYS, ["numerator", "denominator"]))
-    spread = "ribbon 2.5-97.5 % of worlds (close to their full range when worlds are few)"
-    if frame["world"].nunique() == 1:
+    worlds = frame["world"].nunique()
+    spread = "ribbon: 2.5-97.5 % of worlds"
+    if worlds < _FEW:
+        spread += ", with so few nearly their full range"
+    if worlds == 1:
         spread = "one world, so no ribbon"
     text = sentences(
         caption,
         f"{design(frame)}, {frame['time'].max():g} years; windows of 12 months, plotted at their "
-        f"end; line: ratio of the mean rates over worlds; {spread}",
+        f"end; log axes; line: ratio of the mean rates over worlds; {spread}",
         "Dashed: parity; dotted: 0.8",
-        "Triangles at the edge: beyond the axis, or no transplant at all"
-        if (data["value"] < _LIMITS[0]).any()
-        else "",
+        _beyond(data, "beyond the axis, or no transplant at all"),
     )
-    figure, panels = _facets(data, text)
+    figure, panels = _facets(data, text, "transplant rate ratio")
     for (grouping, group), axes in panels.items():
         axes.axhline(1.0, color=GREY, lw=0.8, ls="--", zorder=1)
         axes.axhline(FOUR_FIFTHS, color=GREY, lw=0.8, ls=":", zorder=1)
         bottom, top = _log_axis(axes, data[data["grouping"] == grouping], FOUR_FIFTHS)
         panel = data[(data["grouping"] == grouping) & (data["group"] == group)]
         _lines(axes, panel, order, reference, bottom, top)
-    figure.supylabel("transplant rate ratio (log axis)", size=8)
     line_legend(figure, _drawn(order, data), order, reference)
     return Plot(figure, data)
 
@@ -131,18 +138,18 @@ def paired_difference_over_time(
         raise InputError(f"figure: measure: {measure!r} is not in the data; choose {known}")
     log = measure == RATIO
     data = _paired(rows, reference, log)
-    text = sentences(caption, _paired_note(frame, data, reference, log))
-    figure, panels = _facets(data, text)
+    text = sentences(
+        caption,
+        _paired_note(frame, data, reference, measure),
+        _beyond(data, "beyond the axis") if log else "",
+    )
+    figure, panels = _facets(data, text, "policy / reference" if log else "policy - reference")
     for (grouping, group), axes in panels.items():
         axes.axhline(1.0 if log else 0.0, color=GREY, lw=0.8, ls="--", zorder=1)
         same = data[data["grouping"] == grouping]
         limits = _log_axis(axes, same, 1.0) if log else _linear_axis(axes, same)
         panel = same[same["group"] == group]
         _lines(axes, panel, order, reference, *limits)
-    unit = "rate ratio: policy / reference (log axis)"
-    if not log:
-        unit = f"{measure.replace('_', ' ')}: policy - reference ({MEASURES[measure].unit})"
-    figure.supylabel(unit, size=8)
     line_legend(figure, others, order, reference)
     return Plot(figure, data)
 
@@ -156,7 +163,10 @@ def _ratio_over_worlds(worlds: pd.DataFrame) -> pd.DataFrame:
     value = (mean["numerator"] / mean["denominator"]).where(mean["denominator"] > 0)
     table = pd.DataFrame({"value": value, "low": np.nan, "high": np.nan, "worlds": grouped.size()})
     if worlds["world"].nunique() > 1:
-        table["low"], table["high"] = grouped["ratio"].quantile(0.025), grouped["ratio"].quantile(0.975)
+        table["low"], table["high"] = (
+            grouped["ratio"].quantile(0.025),
+            grouped["ratio"].quantile(0.975),
+        )
     return table.reset_index()
 
 
@@ -174,8 +184,10 @@ def _paired(rows: pd.DataFrame, reference: str, log: bool) -> pd.DataFrame:
     return data
 
 
-def _paired_note(frame: pd.DataFrame, data: pd.DataFrame, reference: str, log: bool) -> str:
-    what = "difference of log rate ratios, shown as a ratio" if log else "difference of rates"
+def _paired_note(frame: pd.DataFrame, data: pd.DataFrame, reference: str, measure: str) -> str:
+    what = "difference of log transplant rate ratios, shown as a ratio on a log axis"
+    if measure != RATIO:
+        what = f"difference of the {measure.replace('_', ' ')}, {MEASURES[measure].unit}"
     interval = "ribbon: 95 % t interval of that mean (pointwise)"
     if frame["world"].nunique() == 1:
         interval = "one world, so no interval"
@@ -187,23 +199,51 @@ def _paired_note(frame: pd.DataFrame, data: pd.DataFrame, reference: str, log: b
     )
 
 
-def _facets(data: pd.DataFrame, caption: str) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """A panel for each group, sharing the years."""
+def _beyond(data: pd.DataFrame, why: str) -> str:
+    value = data["value"]
+    outside = (value < _LIMITS[0]) | (value > _LIMITS[1])
+    return f"Triangles at the edge: {why}" if outside.any() else ""
+
+
+def _facets(data: pd.DataFrame, caption: str, ylabel: str) -> tuple[Figure, dict[Key, Axes]]:
+    """A panel for each group; a grouping stays together in a row and has one y axis."""
     keys = list(dict.fromkeys(zip(data["grouping"], data["group"], strict=True)))
-    columns = min(_COLUMNS, len(keys))
-    n_rows = -(-len(keys) // columns)
-    figure = new_figure(0.5 + _PANEL * n_rows, caption)
-    grid = figure.subplots(n_rows, columns, sharex=True, squeeze=False)
-    flat = list(grid.ravel())
-    for axes in flat[len(keys) :]:
-        blank(axes)
-    for place, ((grouping, group), axes) in enumerate(zip(keys, flat, strict=False)):
-        axes.set_title(_title(data, grouping, group))
-        axes.set_xlim(0, data["time"].max())
-        if place + columns >= len(keys):
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel("years since start")
-    return figure, dict(zip(keys, flat, strict=False))
+    rows = _rows(keys)
+    columns = max(map(len, rows))
+    figure = new_figure(0.55 + _PANEL * len(rows), caption)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    panels: dict[Key, Axes] = {}
+    for i, row in enumerate(rows):
+        for j, axes in enumerate(grid[i]):
+            if j >= len(row):
+                axes.remove()
+                continue
+            grouping, group = row[j]
+            axes.set_title(_title(data, grouping, group), size=7.5)
+            axes.set_xlim(0, data["time"].max())
+            last = i + 1 == len(rows)
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.tick_params(
+                labelbottom=last or j >= len(rows[i + 1]),
+                labelleft=j == 0 or row[j - 1][0] != grouping,
+            )
+            axes.set(xlabel="years since start" if last else "", ylabel="" if j else ylabel)
+            panels[row[j]] = axes
+    return figure, panels
+
+
+def _rows(keys: Sequence[Key]) -> list[list[Key]]:
+    """Each grouping in the first row with room for all of its groups."""
+    groupings = [list(part) for _, part in groupby(keys, key=lambda key: key[0])]
+    room = max(_COLUMNS, *map(len, groupings), 0)
+    rows: list[list[Key]] = []
+    for part in groupings:
+        home = next((row for row in rows if len(row) + len(part) <= room), None)
+        if home is None:
+            rows.append(part)
+        else:
+            home.extend(part)
+    return rows
 
 
 def _title(data: pd.DataFrame, grouping: str, group: str) -> str:
@@ -223,44 +263,52 @@ def _lines(
     for arm in _drawn(order, panel):
         mine = panel[panel["arm"] == arm].sort_values("time")
         time, value = mine["time"].to_numpy(), mine["value"].to_numpy()
-        above = {"zorder": 4, "lw": 2.0} if arm == reference else {"zorder": 3}
-        ribbon: dict[str, Any] = {"color": styles[arm]["color"], "alpha": shade, "lw": 0}
-        axes.fill_between(time, mine["low"].clip(lower=bottom), mine["high"], zorder=2, **ribbon)
-        axes.plot(time, value, label=arm, **styles[arm], **above)
+        colour = styles[arm]["color"]
+        low, high = mine["low"].clip(lower=bottom), mine["high"]
+        axes.fill_between(time, low, high, color=colour, alpha=shade, lw=0, zorder=2)
+        above = {"zorder": 3, "linewidth": THICK} if arm == reference else {"zorder": 4}
+        axes.plot(time, value, label=arm, **(styles[arm] | above))
         for beyond, edge, marker in ((value < bottom, bottom, "v"), (value > top, top, "^")):
-            axes.plot(
-                time[beyond],
-                np.full(beyond.sum(), edge),
-                marker,
-                ms=3,
-                color=styles[arm]["color"],
-                clip_on=False,
-                label="_edge",
-            )
+            if beyond.any():
+                at = np.full(beyond.sum(), edge)
+                edges: dict[str, Any] = {"ms": 3, "markevery": 2, "clip_on": False}
+                axes.plot(time[beyond], at, marker, color=colour, label="_edge", zorder=5, **edges)
 
 
 def _log_axis(axes: Axes, data: pd.DataFrame, at_least: float) -> tuple[float, float]:
-    """Limits that hold every line and ribbon of the grouping, and ticks that can be read."""
-    shown = data[["value", "low", "high"]].to_numpy()
-    shown = np.clip(shown[np.isfinite(shown)], *_LIMITS)
-    bottom = min([at_least * 0.95, 0.9, *shown * 0.97])
-    top = max([1.1, *shown * 1.03])
+    """Limits that hold every line of the grouping and ribbons up to 1.5 times beyond the lines."""
+    lines, ribbons = (_finite(data[names]) for names in (["value"], ["low", "high"]))
+    bottom = min([0.95 * at_least, 0.9, *0.97 * np.maximum(ribbons, _lowest(lines) / 1.5)])
+    bottom = min([bottom, *0.97 * lines])
+    top = max([1.1, *1.03 * np.minimum(ribbons, max([1.0, *lines]) * 1.5), *1.03 * lines])
     axes.set_yscale("log")
     axes.set_ylim(bottom, top)
-    fine = top / bottom < 3.5
-    ticks = [tick for tick in (_FINE if fine else _COARSE) if bottom <= tick <= top]
+    choice = next(ticks for span, ticks in _TICKS.items() if top / bottom <= span)
+    ticks = [tick for tick in choice if bottom <= tick <= top]
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     return bottom, top
 
 
+def _finite(table: pd.DataFrame) -> Floats:
+    values = table.to_numpy(dtype=np.float64)
+    return np.asarray(np.clip(values[np.isfinite(values)], *_LIMITS))
+
+
+def _lowest(lines: Floats) -> float:
+    return float(min([1.0, *lines]))
+
+
 def _linear_axis(axes: Axes, data: pd.DataFrame) -> tuple[float, float]:
-    shown = data[["value", "low", "high"]].to_numpy()
-    low, high = np.nanmin([0.0, *shown.ravel()]), np.nanmax([0.0, *shown.ravel()])
-    margin = 0.05 * (high - low) or 1.0
-    axes.set_ylim(low - margin, high + margin)
-    return low - margin, high + margin
+    """Limits that hold every line of the grouping and ribbons up to as far again."""
+    lines, ribbons = data["value"].dropna(), data[["low", "high"]].to_numpy()
+    low, high = min([0.0, *lines]), max([0.0, *lines])
+    reach = high - low or 1.0
+    seen = np.clip(ribbons[np.isfinite(ribbons)], low - reach, high + reach)
+    bottom, top = min([low - 0.05 * reach, *seen]), max([high + 0.05 * reach, *seen])
+    axes.set_ylim(bottom, top)
+    return bottom, top
 
 
 def _drawn(order: Sequence[str], data: pd.DataFrame) -> list[str]:

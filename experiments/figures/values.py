@@ -33,8 +33,9 @@ def weights(
     ----------
     frame : DataFrame
         Columns ``policy``, ``term``, ``value``, ``low``, ``high`` (NaN without an interval),
-        ``unit``. Terms with unit "years of age" are trade-offs and have a panel of their own; all
-        others (weights, order effect, lambda) share the first. Rows in order of appearance.
+        ``unit``. Terms with unit "years of age" are trade-offs (positive: counts like being
+        younger by so many years) and have a panel of their own; all others (weights, order
+        effect, lambda) share the first. Rows in order of appearance.
     reference : str
         Policy drawn first in every row.
     caption : str
@@ -60,9 +61,13 @@ def weights(
     for axes, part in zip(panels, parts, strict=True):
         _panel(axes, part, present, order)
         exchange = (part["unit"] == YEARS).all()
-        axes.set_xlabel(f"worth in {YEARS}" if exchange else "weight (units of utility)")
+        axes.set_xlabel(
+            "counts like being this many years younger" if exchange else "weight (units of utility)"
+        )
     styles = line_styles(order)
-    handles = [Line2D([], [], color=styles[arm]["color"], marker="o", ms=4, ls="") for arm in present]
+    handles = [
+        Line2D([], [], color=styles[arm]["color"], marker="o", ms=4, ls="") for arm in present
+    ]
     labels = [f"{arm} (reference policy)" if arm == reference else arm for arm in present]
     legend(figure, handles, labels)
     return Plot(figure, frame[_COLUMNS].reset_index(drop=True))

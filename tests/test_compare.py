@@ -1,0 +1,192 @@
+"""The main job end to end on small worlds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from experiments.cli import main
+from experiments.compare import Results, compare
+from experiments.runner import process_pool
+from experiments.study import Study
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"population": "teaching", "worlds": 2, "years": 2, "tie_seeds": 2, "seed": 3}
+
+
+def study(out: Path, policies: tuple[str, ...], **changes: object) -> Study:
+    return Study(policies=policies, out=out, answers=out / "answers.sqlite", **{**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return compare(study(tmp_path_factory.mktemp("one"), ("human", "lottery", "first-come")))
+
+
+def run_files(out: Path) -> dict[str, bytes]:
+    """Every file of every run, by arm, world, tie seed and name; folders without their hash."""
+    return {
+        f"{path.relative_to(out / 'runs')}": path.read_bytes()
+        for path in sorted((out / "runs").rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_two_workers_give_bit_identical_records(results: Results, tmp_path: Path) -> None:
+    with process_pool(2) as pool:
+        compare(study(tmp_path, ("human", "lottery", "first-come")), pool)
+    one, two = run_files(Path(results.study.out)), run_files(tmp_path)
+    assert len(one) == 3 * 2 * (2 * 6 + 3) and one == two
+
+
+def test_adding_an_arm_changes_no_other(results: Results, tmp_path: Path) -> None:
+    compare(study(tmp_path, ("human", "points", "lottery", "first-come")))
+    before, after = run_files(Path(results.study.out)), run_files(tmp_path)
+    assert {name: after[name] for name in before} == before and len(after) > len(before)
+
+
+def test_all_arms_see_the_same_events(results: Results) -> None:
+    hashes: dict[str, set[str]] = {}
+    for meta in (Path(results.study.out) / "runs").rglob("meta.json"):
+        content = json.loads(meta.read_text())
+        hashes.setdefault(content["world"], set()).add(content["exogenous"])
+    assert sorted(hashes) == [0, 1] and all(len(seen) == 1 for seen in hashes.values())
+    assert hashes[0] != hashes[1]
+
+
+def test_finished_runs_are_used_again(results: Results) -> None:
+    out = Path(results.study.out)
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*.parquet")}
+    again = compare(results.study)
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    pd.testing.assert_frame_equal(again.differences, results.differences)
+
+
+def test_a_policy_is_at_no_distance_from_itself(results: Results) -> None:
+    rows = results.levels.set_index(["arm", "measure", "group"])["value"]
+    assert rows["human", "distance", "all"] == pytest.approx(0, abs=1e-9)
+    assert rows["lottery", "misalignment", "all"] > 0.01
+    assert (
+        rows["first-come", "over_decisiveness", "all"] > rows["lottery", "over_decisiveness", "all"]
+    )
+
+
+def test_what_is_written(results: Results) -> None:
+    out = Path(results.study.out)
+    for name in ("measures", "levels", "differences", "ledger", "alignment", "weights"):
+        assert len(pd.read_csv(out / f"{name}.csv")) > 0
+    settings = json.loads((out / "study.json").read_text())
+    assert settings["population"]["list"]["initial"] == 200
+    assert settings["origins"]["list.initial"]["tag"] == "A"
+    for name in ("fairness_over_time", "paired_difference_over_time", "cumulative_incidence"):
+        for ending in ("png", "svg", "csv"):
+            assert (out / "figures" / f"{name}.{ending}").stat().st_size > 1000
+    assert not list((out / "runs").glob(".unfinished*"))
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--policies", "humen"], "did you mean 'human'"),
+        (["--policies", "human,human"], "each once"),
+        (["--policies", "forced(human"], "bracket"),
+        (["--population", "us-opoo"], "did you mean 'us-opo'"),
+        (["--population", "nowhere.toml"], "nowhere.toml"),
+        (["--set", "arrivals.per_year=-5"], "arrivals.per_year"),
+        (["--set", "arrivals.per_year=nan"], "arrivals.per_year"),
+        (["--set", "race.shares=[1, 1, 0, 0, 0]"], "sum to 1"),
+        (["--set", "arivals.per_year=5"], "did you mean 'arrivals'"),
+        (["--worlds", "0"], "worlds = 0"),
+        (["--years", "nan"], "years = nan"),
+        (["--discretion", "top:0"], "top:K"),
+        (["--reference", "points"], "reference 'points'"),
+        (["--workers", "-1"], "--workers -1"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    arguments: list[str], says: str, tmp_path: Path
+) -> None:
+    code, _, err = invoke("run", "compare", "--out", str(tmp_path / "out"), *arguments)
+    assert code == 2 and says in err and err.strip().count("\n") == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_input_leaves_earlier_results_untouched(results: Results) -> None:
+    out = Path(results.study.out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert invoke("run", "compare", "--out", str(out), "--policies", "nobody")[0] == 2
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    code, _, err = invoke(
+        *("run", "compare", "--population", "teaching", "--policies", "lottery"),
+        *("--worlds", "1", "--years", "1", "--workers", "1", "--out", str(tmp_path / "file")),
+    )
+    assert code == 2 and str(tmp_path / "file") in err and err.strip().count("\n") <= 1
+
+
+def test_command_line_prints_tables(tmp_path: Path) -> None:
+    code, out, _ = invoke(
+        *("run", "compare", "--population", "teaching", "--policies", "human,points,lottery"),
+        *("--worlds", "2", "--years", "1", "--workers", "1", "--out", str(tmp_path)),
+    )
+    assert code == 0
+    for words in ("What happened", "Paired difference from human", "Access", "from memory"):
+        assert words in out
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["policies"], ["human-assembly", "forced(POLICY, MODE)", "llm:MODEL"]),
+        (["populations"], ["us-national", "survey", "teaching", "us-opo"]),
+        (["populations", "us-opo"], ["arrivals.per_year", "786", "44,000 / 56"]),
+        (["measures"], ["transplant_rate", "policy-invariant"]),
+    ],
+)
+def test_lists(command: list[str], words: list[str]) -> None:
+    code, out, _ = invoke(*command)
+    assert code == 0 and all(word in out for word in words)
+
+
+def test_help_is_quick_because_heavy_packages_wait() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom experiments.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "print([m for m in ('mesa', 'matplotlib', 'litellm', 'xllamacpp') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def readme_blocks() -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    return [block.split("```")[0] for block in text.split("```python\n")[1:]]
+
+
+def test_readme_python_runs(tmp_path: Path) -> None:
+    blocks = readme_blocks()
+    assert len(blocks) == 2
+    policy = next(block for block in blocks if "@register" in block)
+    assert len(policy.strip().splitlines()) <= 20
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0 and "arm" in done.stdout, done.stderr

@@ -1,0 +1,351 @@
+"""Figures: what is drawn is what was put in, and it can be saved."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+from scipy.stats import t as student
+
+from experiments.figures import (
+    Plot,
+    cumulative_incidence,
+    fairness_over_time,
+    paired_difference_over_time,
+    save_figure,
+    weights,
+    winners_and_losers,
+)
+from experiments.figures.style import FIXED, line_styles
+from experiments.series import CHANGES
+from populations.errors import InputError
+from sim.record import FATES
+
+ARMS = ["human", "lottery", "first-come", "forced(human, attribute:race)"]
+EIGHT = [*ARMS, "points", "life-years", "freedman", "human-assembly"]
+TIMES = np.arange(1.0, 3.01, 0.25)
+rng = np.random.default_rng(3)
+
+
+def runs(arms: list[str], worlds: int, seeds: int = 2) -> list[dict]:
+    return [
+        {"arm": arm, "world": world, "tie_seed": seed}
+        for arm in arms
+        for world in range(worlds)
+        for seed in range(seeds)
+    ]
+
+
+def rate_frame(arms: list[str] = ARMS, worlds: int = 5) -> pd.DataFrame:
+    rows = []
+    for run in runs(arms, worlds):
+        for group in ("Black", "Hispanic"):
+            for time in TIMES:
+                top, bottom = rng.uniform(10, 40, 2)
+                key = run | {"grouping": "race", "group": group, "time": time}
+                ratio = {"value": top / bottom, "numerator": top, "denominator": bottom}
+                rows.append(key | ratio | {"measure": "transplant_rate_ratio"})
+                rate = {"value": top, "numerator": top / 2, "denominator": 50.0}
+                rows.append(key | rate | {"measure": "mortality_rate"})
+    return pd.DataFrame(rows)
+
+
+def stack_frame(arms: list[str] = ARMS, worlds: int = 3) -> pd.DataFrame:
+    rows = []
+    for run in runs(arms, worlds):
+        for grouping, group in (("all", "all"), ("race", "Black"), ("race", "White")):
+            for years in (0.0, 0.5, 1.0, 1.5, 2.0):
+                shares = rng.dirichlet(np.ones(len(FATES)))
+                shares = shares if years < 2 else np.full(len(FATES), np.nan)
+                for cause, value in zip(FATES, shares, strict=True):
+                    key = {"grouping": grouping, "group": group, "cause": cause, "years": years}
+                    rows.append(run | key | {"value": value, "at_risk": 1000 - 400 * years})
+    return pd.DataFrame(rows)
+
+
+def ledger_frame(arms: list[str] = ARMS, worlds: int = 4) -> pd.DataFrame:
+    rows = []
+    for run in runs(arms, worlds):
+        lost, gained = int(rng.integers(5, 15)), int(rng.integers(5, 15))
+        flows = [("transplanted", "died", lost, -8.0), ("waiting", "transplanted", gained, 3.0)]
+        flows.append(("transplanted", "transplanted", 20, 1.0))
+        if run["tie_seed"] == 1:
+            flows.append(("other", "transplanted", 4, 2.0))
+            gained += 4
+        counts = dict(zip(CHANGES, (gained, lost, 6, 4, 10, 60), strict=True))
+        for before, after, n, years in flows:
+            row = {"reference_fate": before, "fate": after, "n": n, "life_years": years}
+            rows.append(run | row | {"what": "flow", "share": n / 100})
+        for what, n in counts.items():
+            row = {"reference_fate": "", "fate": "", "n": n, "life_years": 0.0}
+            rows.append(run | row | {"what": what, "share": n / 100})
+        row = {"reference_fate": "", "fate": "", "n": lost + gained, "life_years": 0.0}
+        rows.append(run | row | {"what": "churn", "share": (lost + gained) / (40 + lost + gained)})
+    return pd.DataFrame(rows).assign(horizon=2.0)
+
+
+def weight_frame() -> pd.DataFrame:
+    columns = ["policy", "term", "value", "low", "high", "unit"]
+    return pd.DataFrame(
+        [
+            ("llm:local", "age", -0.3, -0.5, -0.1, "25 to 70 years"),
+            ("llm:local", "lambda", -np.inf, np.nan, np.nan, ""),
+            ("llm:local", "one dependent", 5.0, np.nan, np.nan, "years of age"),
+            ("human", "age", -1.675, -1.96, -1.38, "25 to 70 years"),
+            ("human", "lambda", -0.504, np.nan, np.nan, ""),
+            ("human", "one dependent", 16.4, 13.0, 20.0, "years of age"),
+        ],
+        columns=columns,
+    )
+
+
+def line(plot: Plot, panel: int, arm: str):
+    lines = [line for line in plot.figure.axes[panel].get_lines() if line.get_label() == arm]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def words(plot: Plot) -> str:
+    return " ".join(text.get_text() for text in plot.figure.texts).replace("\n", " ")
+
+
+def drawn(frame: pd.DataFrame, arm: str, group: str = "Black") -> pd.DataFrame:
+    measure = frame["measure"] == "transplant_rate_ratio"
+    return frame[measure & (frame["arm"] == arm) & (frame["group"] == group)]
+
+
+# --- over time ----------------------------------------------------------------------------------
+
+
+def test_fairness_draws_the_ratio_of_mean_rates_and_the_worlds_spread() -> None:
+    frame = rate_frame()
+    plot = fairness_over_time(frame, "human", "Here.")
+    assert len(plot.figure.axes) == 2
+    mine = drawn(frame, "lottery")
+    rates = mine.groupby(["time", "world"])[["numerator", "denominator"]].mean()
+    mean = rates.groupby("time").mean()
+    assert np.allclose(
+        line(plot, 0, "lottery").get_ydata(), mean["numerator"] / mean["denominator"]
+    )
+    assert np.allclose(line(plot, 0, "lottery").get_xdata(), TIMES)
+    low = (rates["numerator"] / rates["denominator"]).groupby("time").quantile(0.025)
+    row = plot.data[(plot.data["arm"] == "lottery") & (plot.data["group"] == "Black")]
+    assert np.allclose(row["low"], low) and (row["worlds"] == 5).all()
+    assert len(plot.figure.axes[0].collections) == len(ARMS)
+    assert "Here. 5 worlds, 2 tie seeds each, 3 years" in words(plot)
+    assert plot.figure.axes[0].get_yscale() == "log"
+
+
+def test_a_group_never_transplanted_is_marked_at_the_edge() -> None:
+    frame = rate_frame()
+    frame.loc[drawn(frame, "lottery").index, "numerator"] = 0.0
+    plot = fairness_over_time(frame, "human", "")
+    marks = [mark for mark in plot.figure.axes[0].get_lines() if mark.get_marker() == "v"]
+    assert len(marks) == 1 and len(marks[0].get_xdata()) == len(TIMES)
+    assert "Triangles" in words(plot) and "Triangles" not in words(
+        fairness_over_time(rate_frame(), "human", "")
+    )
+
+
+def test_one_world_has_no_ribbon_and_says_so() -> None:
+    frame = rate_frame(worlds=1)
+    for plot in (fairness_over_time(frame, "human", ""), paired(frame)):
+        assert plot.data[["low", "high"]].isna().all(axis=None)
+        assert "one world, so no" in words(plot) and "1 world, 2 tie seeds" in words(plot)
+
+
+def paired(frame: pd.DataFrame, **options) -> Plot:
+    return paired_difference_over_time(frame, "human", "", **options)
+
+
+def test_paired_difference_is_of_logs_within_worlds() -> None:
+    frame = rate_frame()
+    plot = paired(frame)
+    logs = [
+        np.log(drawn(frame, arm).set_index(["world", "tie_seed", "time"])["value"])
+        .groupby(["world", "time"])
+        .mean()
+        for arm in ("lottery", "human")
+    ]
+    differences = (logs[0] - logs[1]).unstack("time")
+    assert np.allclose(line(plot, 0, "lottery").get_ydata(), np.exp(differences.mean()))
+    half = student.ppf(0.975, 4) * differences.std(ddof=1) / np.sqrt(5)
+    row = plot.data[(plot.data["arm"] == "lottery") & (plot.data["group"] == "Black")]
+    assert np.allclose(row["high"], np.exp(differences.mean() + half))
+    assert set(plot.data["arm"]) == set(ARMS) - {"human"}
+
+
+def test_paired_difference_of_a_rate_is_plain() -> None:
+    frame = rate_frame()
+    plot = paired(frame, measure="mortality_rate")
+    mine = frame[(frame["measure"] == "mortality_rate") & (frame["group"] == "Black")]
+    mean = mine.groupby(["arm", "time"])["value"].mean()
+    expected = mean["lottery"] - mean["human"]
+    assert np.allclose(line(plot, 0, "lottery").get_ydata(), expected)
+    assert plot.figure.axes[0].get_yscale() == "linear"
+    with pytest.raises(InputError, match="nothing"):
+        paired(frame, measure="nothing")
+
+
+def test_a_world_without_a_value_leaves_a_gap() -> None:
+    frame = rate_frame()
+    index = drawn(frame, "lottery").index[0]
+    frame.loc[index, "value"] = 0.0
+    plot = paired(frame)
+    values = line(plot, 0, "lottery").get_ydata()
+    assert np.isnan(values[0]) and np.isfinite(values[1:]).all()
+    assert "Gaps" in words(plot) and "Gaps" not in words(paired(rate_frame()))
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(InputError, match="another arm"):
+        paired(rate_frame(["human"]))
+    with pytest.raises(InputError, match="'human' is not in the data"):
+        paired(rate_frame(["lottery", "points"]))
+    with pytest.raises(InputError, match="'first-come'"):
+        fairness_over_time(rate_frame(), "human", "", arms=["human", "lottery"])
+    with pytest.raises(InputError, match="no rows"):
+        fairness_over_time(rate_frame().iloc[:0], "human", "")
+
+
+# --- colours ------------------------------------------------------------------------------------
+
+
+def test_a_policy_keeps_its_colour() -> None:
+    styles = line_styles(EIGHT)
+    colours = [style["color"] for style in styles.values()]
+    assert len(set(colours)) == len(EIGHT)
+    assert styles["human"]["color"] == FIXED["human"]
+    frame = rate_frame(["human", "points"])
+    plot = fairness_over_time(frame, "human", "", arms=EIGHT)
+    assert to_hex(line(plot, 0, "points").get_color()) == styles["points"]["color"].lower()
+    assert line_styles(["points"])["points"] != styles["points"]  # why the order can be given
+
+
+# --- fates --------------------------------------------------------------------------------------
+
+
+def test_stacks_are_the_means_over_worlds() -> None:
+    frame = stack_frame()
+    plot = cumulative_incidence(frame, "lottery", "")
+    axes = plot.figure.axes
+    assert len(axes) == 3 * len(ARMS)
+    assert axes[0].get_title(loc="left") == "lottery"
+    mine = frame[(frame["arm"] == "lottery") & (frame["group"] == "all")]
+    mean = mine.groupby(["cause", "years"])["value"].mean()
+    lowest = axes[0].collections[0].get_paths()[0].vertices
+    for years in (0.0, 0.5, 1.0, 1.5):
+        assert lowest[lowest[:, 0] == years, 1].max() == pytest.approx(mean["transplanted", years])
+    highest = axes[0].collections[-1].get_paths()[0].vertices
+    assert highest[:, 1].max() == pytest.approx(1) and highest[:, 0].max() == 1.5
+    totals = plot.data.groupby(["arm", "grouping", "group", "years"])["value"].sum(min_count=6)
+    assert np.allclose(totals.dropna(), 1)
+    assert [text.get_text() for text in axes[0].texts] == ["1,000", "600"]
+    with pytest.raises(InputError, match="sex"):
+        cumulative_incidence(frame, "human", "", grouping="sex")
+
+
+def test_winners_and_losers_draws_means_over_worlds() -> None:
+    frame = ledger_frame()
+    plot = winners_and_losers(frame, "human", "", floor=ledger_frame(["lottery"]))
+    bars, churn, _ = plot.figure.axes
+    worlds = frame.groupby(["arm", "world", "tie_seed", "what"])[["share", "life_years", "n"]].sum()
+    worlds = worlds.groupby(["arm", "world", "what"]).mean()
+    mine = worlds.loc["lottery"].groupby("what")["share"].mean()
+    right = [bar for bar in bars.patches if bar.get_y() < 0.2 and bar.get_height() > 0.3]
+    assert sum(max(bar.get_width(), 0) for bar in right) == pytest.approx(mine["gained"])
+    assert sum(min(bar.get_width(), 0) for bar in right) == pytest.approx(-mine["lost"])
+    points = {mark.get_ydata()[0]: mark.get_xdata()[0] for mark in churn.get_lines()[1::2]}
+    assert points[0] == pytest.approx(mine["churn"])
+    assert len(points) == len(ARMS) - 1 + 1
+    # A flow that only one tie seed has counts half: (0 + 4) / 2 of 100.
+    flows = plot.data[(plot.data["reference_fate"] == "other") & (plot.data["arm"] == "lottery")]
+    assert flows["mean"].tolist() == pytest.approx([0.02])
+    assert "human" not in set(plot.data["arm"])
+    with pytest.raises(InputError, match="another arm"):
+        winners_and_losers(ledger_frame(["human"]), "human", "")
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def test_weights_are_drawn_where_they_are() -> None:
+    plot = weights(weight_frame(), "human", "")
+    assert len(plot.figure.axes) == 2
+    first, second = plot.figure.axes
+    dots = {
+        (mark.get_label(), mark.get_xdata()[0])
+        for mark in first.get_lines()
+        if mark.get_marker() == "o"
+    }
+    assert dots == {("llm:local", -0.3), ("human", -1.675), ("human", -0.504)}
+    assert [mark.get_label() for mark in first.get_lines() if mark.get_marker() == "<"] == [
+        "llm:local"
+    ]
+    assert {mark.get_xdata()[0] for mark in second.get_lines() if mark.get_marker() == "o"} == {
+        5,
+        16.4,
+    }
+    assert "never flips a coin" in words(plot)
+    pd.testing.assert_frame_equal(plot.data, weight_frame())
+    alone = weights(weight_frame().query("unit != 'years of age'"), "human", "")
+    assert len(alone.figure.axes) == 1
+
+
+# --- saving -------------------------------------------------------------------------------------
+
+
+def all_plots(arms: list[str], worlds: int) -> dict[str, Plot]:
+    rates = rate_frame(arms, worlds)
+    plots = {
+        "fairness": fairness_over_time(rates, "human", "A caption. " * 9),
+        "incidence": cumulative_incidence(stack_frame(arms, worlds), "human", ""),
+        "weights": weights(weight_frame(), "human", ""),
+    }
+    if len(arms) > 1:
+        ledgers = ledger_frame(arms, worlds)
+        plots["paired"] = paired(rates)
+        plots["winners"] = winners_and_losers(ledgers, "human", "", floor=ledgers)
+    return plots
+
+
+@pytest.mark.parametrize(("arms", "worlds"), [(["human"], 2), (ARMS, 1), (EIGHT, 3)])
+def test_figures_are_saved_whole(arms: list[str], worlds: int, tmp_path: Path) -> None:
+    for name, plot in all_plots(arms, worlds).items():
+        save_figure(*plot, tmp_path / "new", name)
+        svg = ET.parse(tmp_path / "new" / f"{name}.svg").getroot()
+        assert svg.tag.endswith("svg")
+        assert (tmp_path / "new" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        text_columns = dict.fromkeys(plot.data.select_dtypes(exclude="number"), str)
+        back = pd.read_csv(
+            tmp_path / "new" / f"{name}.csv", dtype=text_columns, keep_default_na=False,
+            na_values={c: [""] for c in plot.data.select_dtypes("number")},
+        )  # fmt: skip
+        pd.testing.assert_frame_equal(back, plot.data, check_dtype=False)
+        sizes = [
+            t.get_size() for t in plot.figure.findobj(Text) if t.get_text() and t.get_visible()
+        ]
+        assert min(sizes) >= 7
+
+
+def test_svg_is_the_same_twice(tmp_path: Path) -> None:
+    frame = rate_frame(["human", "lottery"], 2)
+    for folder in ("a", "b"):
+        save_figure(*fairness_over_time(frame, "human", ""), tmp_path / folder, "f")
+    assert (tmp_path / "a/f.svg").read_bytes() == (tmp_path / "b/f.svg").read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a/f.svg").read_bytes()
+
+
+@pytest.mark.parametrize("arms", [ARMS, EIGHT])
+def test_no_text_leaves_the_page(arms: list[str]) -> None:
+    for name, plot in all_plots(arms, 2).items():
+        plot.figure.draw_without_rendering()
+        page = plot.figure.bbox.padded(1)
+        boxes = {str(axes.get_title("left")): axes.get_tightbbox() for axes in plot.figure.axes}
+        for text in (*plot.figure.texts, *plot.figure.legends):
+            boxes[str(text)] = text.get_window_extent()
+        for what, box in boxes.items():
+            assert page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1), (name, what)

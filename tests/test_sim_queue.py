@@ -1,0 +1,119 @@
+"""The engine against queueing theory, where the answer has a closed form."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.special import hyp1f1
+
+from policies.rules import FirstCome, Lottery
+from populations.presets import load_population
+from populations.world import World, make_world
+from sim.record import Record
+from sim.waitlist import simulate
+
+ARRIVALS, KIDNEYS, LEAVING = 30.0, 27.0, 0.5
+YEARS, WARM_UP, WORLDS = 40.0, 8.0, 12
+
+
+@cache
+def queue(number: int, years: float = YEARS) -> World:
+    """One blood group, no antibodies, no refusals: an M/M/1 queue with impatience."""
+    overrides = [
+        "list.initial=0",
+        f"arrivals.per_year={ARRIVALS}",
+        f"kidneys.per_year={KIDNEYS}",
+        "kidneys.per_donor=1",
+        "kidneys.blood_type=[1, 0, 0, 0]",
+        "blood_type.shares=[1, 0, 0, 0]",
+        "waiting.level=0",
+        "waiting.too_sick_ratio=0",
+        "waiting.living_donor_per_year=0",
+        f"waiting.other_per_year={LEAVING}",
+        "cpra.edges=[0, 1e-9, 51, 85, 100]",
+        "cpra.shares=[1, 0, 0, 0]",
+        "acceptance.intercept=50",
+    ]
+    parameters = load_population("teaching", overrides).parameters
+    return make_world(parameters, 7, number, years)
+
+
+@cache
+def records(policy: type) -> list[Record]:
+    return [simulate(queue(number), policy()) for number in range(WORLDS)]
+
+
+def mean_length(record: Record) -> float:
+    entry, end = record.fates["entry"], record.fates["exit"]
+    waited = np.maximum(end - entry.clip(lower=WARM_UP), 0.0)
+    return float(waited.sum() / (YEARS - WARM_UP))
+
+
+def assert_near(samples: list[float], expected: float) -> None:
+    error = np.std(samples, ddof=1) / np.sqrt(len(samples))
+    assert error < 0.1 * max(abs(expected), 1.0), "too few worlds to say anything"
+    assert abs(np.mean(samples) - expected) < 4 * error
+
+
+IDLE = 1.0 / hyp1f1(1.0, 1.0 + KIDNEYS / LEAVING, ARRIVALS / LEAVING)  # P(nobody waits)
+LENGTH = (ARRIVALS - KIDNEYS * (1.0 - IDLE)) / LEAVING
+
+
+@pytest.mark.parametrize("policy", [FirstCome, Lottery])
+def test_list_length_and_transplants_have_their_closed_form(policy) -> None:
+    assert 0.02 < IDLE < 0.5  # the closed form differs from the fluid limit
+    assert_near([mean_length(record) for record in records(policy)], LENGTH)
+    shares, unused = [], []
+    for record in records(policy):
+        fates = record.fates
+        late = fates[(fates["exit"] > WARM_UP) & (fates["fate"] == "transplanted")]
+        shares.append(len(late) / (ARRIVALS * (YEARS - WARM_UP)))
+        kidneys = record.decisions[record.decisions["time"] > WARM_UP]
+        unused.append(float((kidneys["outcome"] == "no_candidate").mean()))
+    assert_near(shares, KIDNEYS * (1.0 - IDLE) / ARRIVALS)
+    assert_near(unused, IDLE)  # kidneys see time averages
+
+
+@pytest.mark.parametrize("policy", [FirstCome, Lottery])
+def test_littles_law(policy) -> None:
+    gaps = []
+    for record in records(policy):
+        entry, end = record.fates["entry"], record.fates["exit"]
+        # 14 years are enough for all but one in a thousand to leave.
+        cohort = (entry > WARM_UP) & (entry < YEARS - 14.0)
+        predicted = ARRIVALS * float((end - entry)[cohort].mean())
+        gaps.append((mean_length(record) - predicted) / LENGTH)
+    assert_near(gaps, 0.0)
+
+
+def test_the_length_of_the_list_is_the_same_under_every_order() -> None:
+    """Leaving is memoryless here, so who is chosen cannot change how many wait."""
+    difference = [
+        mean_length(a) - mean_length(b)
+        for a, b in zip(records(FirstCome), records(Lottery), strict=True)
+    ]
+    assert abs(np.mean(difference)) < 4 * np.std(difference, ddof=1) / np.sqrt(WORLDS)
+    waits = [
+        [record.fates.query("fate == 'transplanted'").eval("exit - entry").std() for record in runs]
+        for runs in (records(FirstCome), records(Lottery))
+    ]
+    assert np.mean(waits[0]) < np.mean(waits[1])  # but the order does change who waits how long
+
+
+def test_more_kidneys_never_mean_fewer_transplants() -> None:
+    for number in range(4):
+        w = queue(number)
+        order = np.random.default_rng(number).permutation(len(w.kidneys["time"]))
+        transplants = []
+        for kept in (0.2, 0.5, 0.8, 0.95, 1.0):
+            rows = np.sort(order[: int(kept * len(order))])
+            fewer = replace(
+                w,
+                kidneys={name: column[rows] for name, column in w.kidneys.items()},
+                accepts=w.accepts[rows],
+            )
+            fates = simulate(fewer, FirstCome()).fates["fate"]
+            transplants.append(int((fates == "transplanted").sum()))
+        assert transplants == sorted(transplants)
+        assert transplants[0] < transplants[-1]
