@@ -61,16 +61,22 @@ class TieModel(NamedTuple):
         r_i, scaled to a maximum of 1.
     pair_weight : float
         Probability of a tie of i and j is ``pair_weight * r_i * r_j``.
+    tie : float
+        Probability that lots are drawn.
     """
 
     decided: Chances
     roots: Chances
     pair_weight: float
+    tie: float
 
     @property
     def shared(self) -> Chances:
         """Probability that each wins by lot, shape (n,)."""
-        return 0.5 * self.pair_weight * self.roots * (self.roots.sum() - self.roots)
+        shared = self.roots.sum() - self.roots
+        shared *= self.roots  # in place: the list is long
+        shared *= 0.5 * self.pair_weight
+        return shared
 
 
 def tie_model(roots: Chances, log_tie: float) -> TieModel:
@@ -81,7 +87,7 @@ def tie_model(roots: Chances, log_tie: float) -> TieModel:
     tied_pairs = 0.5 * nu * max(roots.sum() ** 2 - outright, 0.0)
     total = outright + tied_pairs
     worths /= total
-    return TieModel(worths, roots, float(nu / total))
+    return TieModel(worths, roots, float(nu / total), float(tied_pairs / total))
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Davidson:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def utilities(self, match: MatchRun) -> Chances:
-        """u of each candidate, shape (n,), without the advantage of position."""
+        """Utility of each candidate, shape (n,), without the advantage of position."""
         if self.steady:
             return match.constant(self.values)
         return self.values(match)  # type: ignore[arg-type]  # a match run reads like columns
@@ -149,8 +155,14 @@ class Davidson:
         return np.maximum(earlier + self.order, later - self.order) - u
 
     def ties(self, match: MatchRun) -> TieModel:
-        """The probabilities of outright wins and of tied pairs."""
+        """The probabilities of outright wins and of tied pairs.
+
+        Among n the advantage of position falls evenly from +order/2 for the first listed to
+        -order/2 for the last, which is the pairwise advantage at n = 2.
+        """
         u = self.utilities(match)
+        if self.order != 0.0:
+            u = u + self.order * np.linspace(0.5, -0.5, len(u))
         return tie_model(np.exp(u - u.max()), self.log_tie)
 
     @cached_property
@@ -166,8 +178,9 @@ class Davidson:
             if roots.max() > _SAFE_ROOT:
                 slots = EVERY_SLOT
         model = tie_model(roots, self.log_tie) if slots else self.ties(match)
-        tie = float(1.0 - model.decided.sum())
-        return Choice(model.decided + model.shared, tie, slots)
+        chances = model.shared
+        chances += model.decided
+        return Choice(chances, model.tie, slots)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class Battery:
     """
 
     schema: str = "indecision3"
-    n_pairs: int = 240
+    n_pairs: int = 150
     seed: int = 1
     coin: bool = True
     prompt: str = DEFAULT_PROMPT

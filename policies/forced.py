@@ -17,7 +17,7 @@ MODES: dict[str, str] = {
     "first_listed": "ties go to whoever was listed first",
     "last_listed": "ties go to whoever was listed last",
     "stable_id": "ties go to the lower registration number, an arbitrary one",
-    "attribute:NAME": "ties go to the higher value of an attribute, seen or hidden",
+    "attribute:NAME": "ties go to the higher value (of a category: the later level) of an attribute",
     "as_measured": "the model's own answers when it is offered no coin (llm: only)",
     "forced_human": "half of the ties by lot, half rescaled: what forced people were seen to do",
 }
@@ -107,7 +107,7 @@ class Forced:
             assert isinstance(davidson, Davidson)  # force() refuses the rest
             if davidson.steady and davidson.order == 0.0:
                 return certain(int(match.best(davidson.values)[0]))
-            return certain(int(match.slots[np.argmax(davidson.utilities(match))]))
+            return certain(int(match.slots[np.argmin(davidson.defeat(match))]))
         if isinstance(self.base, Davidson):
             return Choice(self._settled(self.base, match), 0.0)
         tied = self.base.tied(match)

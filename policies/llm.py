@@ -21,7 +21,7 @@ def llm_policy(
     *,
     schema: str = "indecision3",
     coin: bool = True,
-    n_pairs: int = 200,
+    n_pairs: int = 150,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> Band:
@@ -94,7 +94,8 @@ def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
         ``pairs``; ``read`` (answers by how they were read); ``unusable`` (share of answers that are
         no choice at all); ``other_mass`` (mean probability of anything but a choice);
         ``mean_first``, ``mean_second``, ``mean_coin`` (mean probability of each choice, rescaled
-        over the choices); ``coin_modal`` (share of answers whose most likely choice is the coin);
+        over the choices); ``first_modal``, ``second_modal``, ``coin_modal`` (shares of answers by
+        their most likely choice);
         of the pairs with a choice in both orders, the share won by the ``same_position``, by the
         ``same_patient`` (swap consistency), and left to the coin both times (``coin_both``).
     """
@@ -118,6 +119,8 @@ def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
         "mean_first": first,
         "mean_second": second,
         "mean_coin": coin,
+        "first_modal": _mean(most_likely[usable] == FIRST),
+        "second_modal": _mean(most_likely[usable] == SECOND),
         "coin_modal": _mean(most_likely[usable] == COIN),
         "same_position": _mean((one == other) & (one != COIN)),
         "same_patient": _mean(patient),

@@ -77,7 +77,7 @@ def draw_people(
         "crossmatch_start": streams("crossmatch").random(n),
         "diabetes": _yes(streams("diabetes"), diabetes),
         "prior_transplant": _yes(streams("prior transplant"), prior[race]),
-        "dialysis_start": since + _dialysis_in(p, streams, race, initial),
+        "dialysis_start": since + np.maximum(_dialysis_in(p, streams, race, initial), -age),
         "sex": _category(streams("sex"), n, p.sex.shares),
         "race": race,
         "insurance": _category(streams("insurance"), n, p.insurance.shares),
@@ -92,10 +92,18 @@ def _yes(rng: np.random.Generator, probability: Floats) -> NDArray[np.int8]:
 
 
 def _ages(p: Parameters, rng: np.random.Generator, race: NDArray[np.int8]) -> Floats:
-    shift = np.asarray(p.age.shift_by_race) - np.average(p.age.shift_by_race, weights=p.race.shares)
-    age = _histogram(rng, len(race), p.age.edges, p.age.shares) + shift[race]
-    age = np.clip(age, p.age.edges[0], np.nextafter(p.age.edges[-1], -np.inf))
-    return np.floor(age) if p.age.whole_years else age
+    """Ages shifted by race, then mapped rank by rank so that ``shares`` hold for all together."""
+    edges, shift = np.asarray(p.age.edges), np.asarray(p.age.shift_by_race)
+    cumulative = np.concatenate([[0.0], np.cumsum(p.age.shares)])
+    cumulative /= cumulative[-1]
+    shifted = _histogram(rng, len(race), p.age.edges, p.age.shares) + shift[race]
+    knots = np.unique(edges[:, None] + shift)
+    below = np.average(  # share of all races together that is younger, at each knot
+        np.interp(knots[:, None] - shift, edges, cumulative), axis=1, weights=p.race.shares
+    )
+    age = np.interp(np.interp(shifted, knots, below), cumulative, edges)
+    age = np.minimum(age, np.nextafter(edges[-1], -np.inf))
+    return np.asarray(np.floor(age) if p.age.whole_years else age)
 
 
 def _dependents(p: Parameters, rng: np.random.Generator, band: NDArray[np.int8]) -> Floats:

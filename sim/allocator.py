@@ -1,7 +1,7 @@
 """Where a kidney goes: the match run, the policy's chances, the ticket, the centres' answers."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mesa import Agent
@@ -13,12 +13,12 @@ from populations.errors import InputError
 from populations.formulae import abo_compatible
 from sim.agents import Centre
 from sim.match import Match, discretion_limit
-from sim.store import Rows
+from sim.store import Subset
 
 if TYPE_CHECKING:
     from sim.waitlist import Waitlist
 
-Compare = Callable[[Chances, Chances], tuple[float, float, float, float]]
+Compare = Callable[[Chances, Chances], tuple[float, float, float]]
 _SUM_TOLERANCE = 1e-9
 _EQUAL = 1e-12
 
@@ -31,8 +31,7 @@ class Detail(NamedTuple):
     reference : Policy
         Asked about the same match run.
     compare : callable
-        From the two vectors of chances to distance, misalignment, over-decisiveness and total
-        variation.
+        From the two vectors of chances to distance, misalignment and over-decisiveness.
     """
 
     reference: Policy
@@ -68,97 +67,104 @@ class Allocator(Agent):
         self._limit = discretion_limit(discretion)
         codes = np.arange(4)
         self._compatible = [np.flatnonzero(abo_compatible(donor, codes)) for donor in codes]
+        self._crossmatch = model.world.kidneys["crossmatch"]
         self._identical_first = model.world.parameters.allocation.blood_groups == "identical"
 
-    def eligible(self, kidney: Kidney) -> Rows:
-        """Rows of those who may medically take a kidney, in order of listing."""
-        position = float(self.model.world.kidneys["crossmatch"][kidney.number])
-        groups = self.model.groups
+    def eligible(self, kidney: Kidney) -> Match:
+        """The match run of those who may medically take a kidney, in order of listing."""
         if self._identical_first:
-            rows = groups[kidney.blood_type].crossmatch_negative(position)
-            if len(rows):
-                return rows
-        compatible = [
-            groups[code].crossmatch_negative(position)
-            for code in self._compatible[kidney.blood_type]
-        ]
-        return np.sort(np.concatenate(compatible))
+            match = self._match(kidney, kidney.blood_type)
+            if len(match):
+                return match
+        matches = [self._match(kidney, int(code)) for code in self._compatible[kidney.blood_type]]
+        rows = np.sort(np.concatenate([match.rows for match in matches]))
+        everyone = np.ones(len(rows), dtype=bool)
+        return Match(self.model.candidates, Subset(rows), everyone, kidney, self.model.time)
+
+    def _match(self, kidney: Kidney, blood_type: int) -> Match:
+        group = self.model.groups[blood_type]
+        mask = group.crossmatch_negative(float(self._crossmatch[kidney.number]))
+        return Match(self.model.candidates, group, mask, kidney, self.model.time)
 
     def allocate(self, kidney: Kidney) -> int:
         """Offer a kidney until it is taken; the row of who got it, or -1."""
-        rows = self.eligible(kidney)
-        if len(rows) == 0:
-            self.decisions.append(_decision(kidney, self.model.time, "no_candidate"))
+        match = self.eligible(kidney)
+        if len(match) == 0:
+            self.decisions.append(_decision(kidney, self.model.time, outcome="no_candidate"))
             return -1
-        centre_of = self.model.world.candidates["centre"]
-        shown = rows[: self._limit]
-        choice = self._ask(kidney, shown)
-        summary = self._summary(kidney, rows, shown, choice)
+        shown = match.head(self._limit)
+        choice = self._ask(shown)
+        summary = self._summary(match, shown, choice)
+        lots, left = Lots(shown, choice), match
         refused: list[int] = []
-        lots = Lots(shown, choice, centre_of)
-        for offer, ticket in enumerate(self._tickets[kidney.number]):
-            if lots.exhausted(refused):
-                still_open = np.ones(len(self.centres), dtype=bool)
-                still_open[refused] = False
-                left = rows[still_open[centre_of[rows]]]
+        end: dict[str, Any] = {"outcome": "refused"}
+        for offer, ticket in enumerate(self._tickets[kidney.number].tolist()):
+            if lots.exhausted:
+                left = left.without(refused)
                 if len(left) == 0:
                     break
-                shown = left[: self._limit]
-                lots = Lots(shown, self._ask(kidney, shown), centre_of)
-            row, chance = lots.draw(ticket, refused)
+                shown = left.head(self._limit)
+                lots = Lots(shown, self._ask(shown))
+                refused = []
+            row, centre, chance = lots.draw(ticket)
             if row < 0:
-                self.decisions.append(summary._replace(outcome="withheld", offers=offer))
-                return -1
-            centre = self.centres[centre_of[row]]
-            accepted = centre.answer(kidney.number)
-            self.offers.append((kidney.number, offer, row, centre.number, accepted))
-            summary = summary._replace(offers=offer + 1)
-            if accepted:
-                summary = summary._replace(
-                    outcome="transplanted",
-                    candidate=row,
-                    chance=chance,
-                    position=int(np.searchsorted(rows, row)),
-                )
+                end = {"outcome": "withheld"}
                 break
-            refused.append(centre.number)
-        self.decisions.append(summary)
-        return summary.candidate
+            summary["offers"] = offer + 1
+            accepted = self.centres[centre].answer(kidney.number)
+            self.offers.append((kidney.number, offer, row, centre, accepted))
+            if accepted:
+                end = {"outcome": "transplanted", "candidate": row, "chance": chance}
+                end["position"] = match.position(row)
+                break
+            refused.append(centre)
+            lots.drop(centre)
+        self.decisions.append(_decision(kidney, self.model.time, **summary, **end))
+        return int(end.get("candidate", -1))
 
-    def _ask(self, kidney: Kidney, shown: Rows) -> Choice:
-        match = Match(self.model.candidates, shown, kidney, self.model.time)
+    def _ask(self, match: Match) -> Choice:
         choice = self.policy.choose(match)
-        speaks_of = len(shown) if choice.places is None else len(choice.places)
-        right_shape = np.shape(choice.chances) == (speaks_of,) and speaks_of > 0
-        total = choice.chances.sum() if right_shape else np.nan
-        if not (total <= 1.0 + _SUM_TOLERANCE and choice.chances.min() >= 0.0):
+        chances, slots = choice.chances, choice.slots
+        if slots is None:
+            expected = len(match)
+        elif isinstance(slots, slice):
+            expected = len(match.mask)
+        else:
+            expected = len(slots)
+            if not match.mask[slots].all():
+                raise InputError(
+                    f"policy {self.policy.name!r}: kidney {match.kidney.number}: a slot it names "
+                    "holds no candidate of this match run; take slots from the match run"
+                )
+        right_shape = np.shape(chances) == (expected,) and expected > 0
+        total = chances.sum() if right_shape else np.nan
+        if not (total <= 1.0 + _SUM_TOLERANCE and chances.min() >= 0.0):
             raise InputError(
-                f"policy {self.policy.name!r}: kidney {kidney.number}: chances must have shape "
-                f"({speaks_of},), be >= 0 and sum to at most 1; got shape "
-                f"{np.shape(choice.chances)}, sum {total:g}"
+                f"policy {self.policy.name!r}: kidney {match.kidney.number}: chances must have "
+                f"shape ({expected},), be >= 0 and sum to at most 1; got shape "
+                f"{np.shape(chances)}, sum {total:g}"
             )
         return choice
 
-    def _summary(self, kidney: Kidney, rows: Rows, shown: Rows, choice: Choice) -> "Decision":
-        """The decision so far, before any centre has answered."""
+    def _summary(self, match: Match, shown: Match, choice: Choice) -> dict[str, Any]:
+        """What the record keeps of the choice before any centre has answered."""
         chances = choice.chances
-        decision = _decision(kidney, self.model.time, "refused")._replace(
-            eligible=len(rows),
-            shown=len(shown),
-            tie=choice.tie,
-            tied=int(np.count_nonzero(chances >= chances.max() * (1.0 - _EQUAL))),
-            effective=1.0 / max(float(np.square(chances).sum()), _EQUAL),
-        )
+        tied = np.count_nonzero(chances >= chances.max() * (1.0 - _EQUAL))
+        summary = {
+            "eligible": len(match),
+            "shown": len(shown),
+            "tie": choice.tie,
+            "tied": min(tied, len(shown)),  # where no one has a chance, slots outside count too
+            "effective": 1.0 / max(float((chances * chances).sum()), _EQUAL),
+        }
         if self.detail is None:
-            return decision
-        chances = choice.dense(len(shown))
-        self.chance_given[shown] += chances
-        match = Match(self.model.candidates, shown, kidney, self.model.time)
-        reference = self.detail.reference.choose(match).dense(len(shown))
+            return summary
+        chances = choice.dense(shown)
+        self.chance_given[shown.rows] += chances
+        reference = self.detail.reference.choose(shown).dense(shown)
         compared = self.detail.compare(chances, reference)
-        return decision._replace(
-            entropy=float(entr(chances).sum()), **dict(zip(COMPARED, compared, strict=True))
-        )
+        entropy = float(entr(chances).sum())
+        return summary | {"entropy": entropy} | dict(zip(COMPARED, compared, strict=True))
 
 
 class Lots:
@@ -168,32 +174,36 @@ class Lots:
     a refusal costs a look at the centres instead of a pass over the list.
     """
 
-    def __init__(self, shown: Rows, choice: Choice, centre_of: NDArray[np.int16]) -> None:
-        self._rows = shown if choice.places is None else shown[choice.places]
+    def __init__(self, shown: Match, choice: Choice) -> None:
+        slots = shown.slots if choice.slots is None else choice.slots
+        self._rows = shown.pool.rows[slots]
+        self._centres = shown.centres[slots]
         self._chances = choice.chances
-        self._centres = centre_of[self._rows]
         self._mass = np.bincount(self._centres, weights=choice.chances)
-        self._nobody = 1.0 - float(self._mass.sum())
+        nobody = 1.0 - float(self._mass.sum())
+        self._nobody = nobody if nobody > _SUM_TOLERANCE else 0.0  # rounding is nobody
+        self.exhausted = False
 
-    def exhausted(self, refused: list[int]) -> bool:
-        """Whether no candidate of another centre has a chance."""
-        self._mass[[centre for centre in refused if centre < len(self._mass)]] = 0.0
-        return bool(refused) and not self._mass.any()
+    def drop(self, centre: int) -> None:
+        """Take out a centre that refused; exhausted once no other has a candidate with a chance."""
+        self._mass[centre] = 0.0
+        self.exhausted = len(self._chances) == 1 or not self._mass.any()
 
-    def draw(self, ticket: float, refused: list[int]) -> tuple[int, float]:
-        """Row and chance of the ticket's candidate; row -1 if it falls on nobody."""
-        cumulative = np.cumsum(self._mass)
-        total = cumulative[-1]
-        nobody = self._nobody if self._nobody > _SUM_TOLERANCE else 0.0  # rounding is nobody
-        point = ticket * (total + nobody)
-        if point >= total and nobody:
-            return -1, 0.0
-        centre = min(int(np.searchsorted(cumulative, point, "right")), len(cumulative) - 1)
-        of_centre = np.flatnonzero(self._centres == centre)
-        within = np.cumsum(self._chances[of_centre])
+    def draw(self, ticket: float) -> tuple[int, int, float]:
+        """Row, centre and chance of the ticket's candidate; row -1 if it falls on nobody."""
+        if len(self._chances) == 1 and not self._nobody:
+            return int(self._rows[0]), int(self._centres[0]), float(self._chances[0])
+        cumulative = self._mass.cumsum()
+        total = float(cumulative[-1])
+        point = ticket * (total + self._nobody)
+        if point >= total and self._nobody:
+            return -1, -1, 0.0
+        centre = min(int(cumulative.searchsorted(point, "right")), len(cumulative) - 1)
+        of_centre = (self._centres == centre).nonzero()[0]
+        within = self._chances[of_centre].cumsum()
         past = point - (cumulative[centre] - self._mass[centre])
-        place = of_centre[min(int(np.searchsorted(within, past, "right")), len(within) - 1)]
-        return int(self._rows[place]), float(self._chances[place])
+        slot = of_centre[min(int(within.searchsorted(past, "right")), len(within) - 1)]
+        return int(self._rows[slot]), centre, float(self._chances[slot])
 
 
 class Decision(NamedTuple):
@@ -217,11 +227,10 @@ class Decision(NamedTuple):
     distance: float = np.nan
     misalignment: float = np.nan
     over_decisiveness: float = np.nan
-    total_variation: float = np.nan
 
 
-COMPARED = ("distance", "misalignment", "over_decisiveness", "total_variation")
+COMPARED = ("distance", "misalignment", "over_decisiveness")
 
 
-def _decision(kidney: Kidney, time: float, outcome: str) -> Decision:
-    return Decision(kidney.number, time, kidney.blood_type, kidney.kdpi, outcome)
+def _decision(kidney: Kidney, time: float, **known: Any) -> Decision:
+    return Decision(kidney.number, time, kidney.blood_type, kidney.kdpi, **known)

@@ -1,6 +1,7 @@
 """One kidney and the candidates it may go to, as a policy sees them."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from populations.errors import InputError
 from populations.hazards import Health, life_years_gained
 from populations.schema import Columns
 from populations.world import World
-from sim.store import Rows
+from sim.store import Mask, Pool, Rows, Subset
 
 Values = Callable[[Columns], Chances]
 
@@ -42,7 +43,9 @@ class Candidates:
         self._log_kdri = world.log_kdri()
         waiting = world.parameters.waiting
         self._waiting_multiplier = waiting.level * (1.0 + waiting.too_sick_ratio)
+        self.centre = world.candidates["centre"].astype(np.intp)  # as bincount reads it
         self._constants: dict[int, tuple[Values, Chances]] = {}
+        self._ranks: dict[int, NDArray[np.int32]] = {}
         self._at_start: dict[str, NDArray[Any]] = {
             **world.candidates,
             "age": -world.candidates["birth"],
@@ -85,18 +88,43 @@ class Candidates:
             self._constants[key] = (function, function(self._at_start))
         return self._constants[key][1]
 
+    def ranks(self, function: Values) -> NDArray[np.int32]:
+        """Rank of everyone's constant from 1, equal for equals; shape (all candidates,)."""
+        values = self.constant(function)
+        if id(function) not in self._ranks:
+            _, inverse = np.unique(values, return_inverse=True)
+            self._ranks[id(function)] = (inverse + 1).astype(np.int32)
+        return self._ranks[id(function)]
+
 
 class Match:
-    """The match run that a policy is shown; see ``policies.protocol.MatchRun``."""
+    """The match run that a policy is shown; see ``policies.protocol.MatchRun``.
 
-    def __init__(self, candidates: Candidates, rows: Rows, kidney: Kidney, time: float) -> None:
+    Nothing is gathered before it is asked for: most rules need one pass over the slots.
+    """
+
+    def __init__(
+        self, candidates: Candidates, pool: Pool, mask: Mask, kidney: Kidney, time: float
+    ) -> None:
         self._candidates = candidates
-        self.rows = rows
+        self.pool = pool
+        self.mask = mask
         self.kidney = kidney
         self.time = time
+        self._count = int(np.count_nonzero(mask))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._count
+
+    @cached_property
+    def slots(self) -> Rows:
+        """Slots of the n candidates, ascending."""
+        return np.flatnonzero(self.mask)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows of the n candidates, ascending."""
+        return self.pool.rows[self.slots]
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         """A column, shape (n,), longest listed first."""
@@ -104,4 +132,45 @@ class Match:
 
     def constant(self, function: Values) -> Chances:
         """``function`` of the candidates, computed once per run; shape (n,)."""
-        return self._candidates.constant(function)[self.rows]
+        return self.pool.column(self._candidates.constant(function))[self.slots]
+
+    def masked(self, function: Values) -> Chances:
+        """``constant`` in every slot, 0 for whoever is not in the run; shape (slots,)."""
+        return np.asarray(self.pool.column(self._candidates.constant(function)) * self.mask)
+
+    def first(self) -> int:
+        """Slot of the candidate listed longest ago."""
+        return int(self.mask.argmax())
+
+    def best(self, function: Values) -> Rows:
+        """Slots of the highest ``constant``, ascending."""
+        ranks = self.pool.column(self._candidates.ranks(function)) * self.mask
+        best = ranks.argmax()
+        ties = ranks == ranks[best]
+        return np.flatnonzero(ties) if np.count_nonzero(ties) > 1 else np.array([best])
+
+    @property
+    def centres(self) -> NDArray[np.intp]:
+        """Centre of every slot."""
+        return self.pool.column(self._candidates.centre)
+
+    def without(self, centres: list[int]) -> "Match":
+        """The run without the candidates of some centres."""
+        mask, centre_of = self.mask, self.centres
+        for centre in centres:
+            mask = mask & (centre_of != centre)
+        return Match(self._candidates, self.pool, mask, self.kidney, self.time)
+
+    def head(self, limit: int | None) -> "Match":
+        """The run's first ``limit`` candidates; all if None."""
+        if limit is None or limit >= len(self):
+            return self
+        near = np.flatnonzero(self.mask[: 64 * limit])
+        slots = near if len(near) >= limit else self.slots
+        pool = Subset(self.pool.rows[slots[:limit]])
+        everyone = np.ones(limit, dtype=bool)
+        return Match(self._candidates, pool, everyone, self.kidney, self.time)
+
+    def position(self, row: int) -> int:
+        """How many of the run were listed before ``row``."""
+        return int(np.count_nonzero(self.mask[: np.searchsorted(self.pool.rows, row)]))

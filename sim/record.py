@@ -38,9 +38,8 @@ class Record:
         listed, -1 if unused), ``outcome`` ("transplanted", "refused", "no_candidate", or
         "withheld": the policy's ticket fell on nobody).
         With ``detail="full"`` also ``entropy`` (nats) and, against the reference policy on the same
-        match run, ``distance`` (from even lots among the reference's favourites), its two parts
-        ``misalignment`` and ``over_decisiveness``, and ``total_variation`` (from the reference's
-        own chances).
+        match run, ``distance`` (total variation) and its two parts, ``misalignment`` and
+        ``over_decisiveness``.
     offers : DataFrame, one row per offer
         ``kidney``, ``offer`` (0, 1, ...), ``candidate``, ``centre``, ``accepted``.
     snapshots : DataFrame, one row per point in time

@@ -234,3 +234,39 @@ def test_refused(base, mode, said):
 def test_every_mode_of_the_list_is_known():
     for mode in set(MODES) - {"as_measured", "attribute:NAME"}:
         assert force(human(), mode).mode == mode
+
+
+@pytest.mark.parametrize("order", [0.8, -0.8])
+@pytest.mark.parametrize(
+    "mode", ["renormalise", "argmax", "first_listed", "last_listed", "forced_human"]
+)
+@pytest.mark.parametrize("banded", [False, True])
+def test_two_candidates_are_the_pair_with_an_advantage_of_position(order, mode, banded):
+    """The pair as judged in the order of the list is what two candidates get."""
+    base = Davidson("model", worth, -0.5, order)
+    if banded and mode in ("renormalise", "forced_human"):
+        return
+    policy = force(Band("band", base, 0.3) if banded else base, mode)
+    for u in ([0.2, 0.5], [0.5, 0.2], [0.0, 2.0]):
+        run = Run(age=np.array(u))
+        row = policy.judge({"age": np.array(u[:1])}, {"age": np.array(u[1:])})[0]
+        assert policy.choose(run).dense(run) == pytest.approx(row[:2], abs=1e-12)
+
+
+def test_among_many_an_always_first_model_takes_the_first_listed():
+    run = Run(age=np.array([0.1, 0.3, 0.0, 0.2]))
+    assert list(modal(Davidson("m", worth, -1.0, order=5.0)).choose(run).dense(run)) == [1, 0, 0, 0]
+    assert list(modal(Davidson("m", worth, -1.0, order=-5.0)).choose(run).dense(run)) == [
+        0,
+        0,
+        0,
+        1,
+    ]
+
+
+def test_the_least_beaten_win_where_everybody_is_beaten():
+    """First beats second by order, second third, and third first by far: a circle."""
+    run = Run(age=np.array([0.0, 0.6, 1.25]))
+    won = modal(Davidson("m", worth, -1.0, order=0.7)).choose(run)
+    # Beaten by: first 0.55 (by third), second 0.1 (by first), third 0.05 (by second).
+    assert list(won.dense(run)) == [0, 0, 1]

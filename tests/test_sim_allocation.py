@@ -247,6 +247,9 @@ def test_a_match_run_with_gaps_reads_like_one_without() -> None:
     head = gaps.head(4)
     assert head.rows.tolist() == gaps.rows[:4].tolist()
     assert gaps.position(int(gaps.rows[7])) == 7
+    late = np.arange(300) >= 200  # nobody near the head may have it
+    assert run_of(w, np.arange(300), late).head(2).rows.tolist() == [200, 201]
+    assert gaps.best(lambda columns: np.zeros(len(columns["age"]))).tolist() == gaps.slots.tolist()
     left = gaps.without([0, 3])
     centres = w.candidates["centre"][gaps.rows]
     assert left.rows.tolist() == gaps.rows[(centres != 0) & (centres != 3)].tolist()
@@ -259,7 +262,7 @@ def test_choices_by_slot_and_by_candidate_are_the_same_choice() -> None:
     mask = np.random.default_rng(1).random(30) < 0.6
     gaps, plain = run_of(w, np.arange(30), mask), run_of(w, np.flatnonzero(mask))
     base = human()
-    extreme = Davidson("extreme", lambda columns: 30.0 * columns["age"], -0.5)
+    extreme = Davidson("extreme", lambda columns: 1000.0 * columns["age"], -0.5)
     for policy in (Lottery(), base, extreme, Points(), FirstCome()):
         dense = policy.choose(gaps).dense(gaps)
         np.testing.assert_allclose(dense, policy.choose(plain).dense(plain), rtol=1e-12)
