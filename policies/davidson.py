@@ -58,7 +58,7 @@ class TieModel(NamedTuple):
     decided : ndarray, shape (n,)
         Probability that each candidate is preferred outright.
     roots : ndarray, shape (n,)
-        r_i, scaled to a maximum of 1.
+        r_i, up to a factor; at most 1.
     pair_weight : float
         Probability of a tie of i and j is ``pair_weight * r_i * r_j``.
     tie : float
