@@ -23,7 +23,8 @@ from policies.protocol import EVERY_SLOT, Chances, Choice, MatchRun, equal_chanc
 from populations.schema import Columns
 
 Values = Callable[[Columns], Chances]
-_SAFE_ROOT = 1e-100
+_SAFE_SQUARE = 1e-200
+_MANY_TIES = 1e3
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,17 @@ def tie_model(roots: Chances, log_tie: float) -> TieModel:
     total = outright + tied_pairs
     worths /= total
     return TieModel(worths, roots, float(nu / total), float(tied_pairs / total))
+
+
+def _every_slot(roots: Chances, outright: float, half_nu: float) -> Choice:
+    """The chances of ``tie_model``, lots included, in as few passes over the list as possible."""
+    total_root = float(roots.sum())
+    tied_pairs = half_nu * max(total_root**2 - outright, 0.0)
+    total = outright + tied_pairs
+    chances = roots * ((1.0 - half_nu) / total)
+    chances += half_nu * total_root / total
+    chances *= roots
+    return Choice(chances, tied_pairs / total, EVERY_SLOT)
 
 
 @dataclass(frozen=True)
@@ -171,16 +183,16 @@ class Davidson:
 
     def choose(self, match: MatchRun) -> Choice:
         """Davidson-Luce chances."""
-        slots = None
-        if self.steady and self.order == 0.0:
+        half_nu = 0.5 * float(np.exp(self.log_tie))
+        # With many ties the sum of two opposite terms below would lose digits.
+        if self.steady and self.order == 0.0 and half_nu < _MANY_TIES:
             roots = match.masked(self._roots)
+            outright = float((roots * roots).sum())
             # Far below the world's best, squares would underflow: scale to this run's best.
-            if roots.max() > _SAFE_ROOT:
-                slots = EVERY_SLOT
-        model = tie_model(roots, self.log_tie) if slots else self.ties(match)
-        chances = model.shared
-        chances += model.decided
-        return Choice(chances, model.tie, slots)
+            if outright > _SAFE_SQUARE:
+                return _every_slot(roots, outright, half_nu)
+        model = self.ties(match)
+        return Choice(model.decided + model.shared, model.tie)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ MODES: dict[str, str] = {
     "first_listed": "ties go to whoever was listed first",
     "last_listed": "ties go to whoever was listed last",
     "stable_id": "ties go to the lower registration number, an arbitrary one",
-    "attribute:NAME": "ties go to the higher value (of a category: the later level) of an attribute",
+    "attribute:NAME": "ties go to the higher value (or later category) of an attribute",
     "as_measured": "the model's own answers when it is offered no coin (llm: only)",
     "forced_human": "half of the ties by lot, half rescaled: what forced people were seen to do",
 }

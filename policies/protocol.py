@@ -60,7 +60,7 @@ class MatchRun(Protocol):
         ...
 
     def masked(self, function: Callable[[Columns], Chances]) -> Chances:
-        """``constant`` (finite) in every slot, 0 where no candidate of this run is."""
+        """``constant`` (finite) in every slot, 0 where no candidate of this run is; a new array."""
         ...
 
 

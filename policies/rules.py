@@ -30,7 +30,9 @@ class Lottery:
     def choose(self, match: MatchRun) -> Choice:
         """Equal chances."""
         n = len(match)
-        return Choice(match.masked(_one) / n, float(n > 1), EVERY_SLOT)
+        chances = match.masked(_one)
+        chances *= 1.0 / n  # in place: the list is long
+        return Choice(chances, float(n > 1), EVERY_SLOT)
 
 
 def _one(columns: Columns) -> Chances:

@@ -1,5 +1,6 @@
 """Where a kidney goes: the match run, the policy's chances, the ticket, the centres' answers."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,8 +138,13 @@ class Allocator(Agent):
                     "holds no candidate of this match run; take slots from the match run"
                 )
         right_shape = np.shape(chances) == (expected,) and expected > 0
-        total = chances.sum() if right_shape else np.nan
-        if not (total <= 1.0 + _SUM_TOLERANCE and chances.min() >= 0.0):
+        if not right_shape:
+            total = low = np.nan
+        elif expected == 1:
+            total = low = float(chances[0])
+        else:
+            total, low = float(chances.sum()), float(chances.min())
+        if not (total <= 1.0 + _SUM_TOLERANCE and low >= 0.0):
             raise InputError(
                 f"policy {self.policy.name!r}: kidney {match.kidney.number}: chances must have "
                 f"shape ({expected},), be >= 0 and sum to at most 1; got shape "
@@ -149,13 +155,17 @@ class Allocator(Agent):
     def _summary(self, match: Match, shown: Match, choice: Choice) -> dict[str, Any]:
         """What the record keeps of the choice before any centre has answered."""
         chances = choice.chances
-        tied = np.count_nonzero(chances >= chances.max() * (1.0 - _EQUAL))
+        if len(chances) == 1:
+            tied, squares = 1, float(chances[0]) ** 2
+        else:
+            tied = int(np.count_nonzero(chances >= chances.max() * (1.0 - _EQUAL)))
+            squares = float((chances * chances).sum())
         summary = {
             "eligible": len(match),
             "shown": len(shown),
             "tie": choice.tie,
             "tied": min(tied, len(shown)),  # where no one has a chance, slots outside count too
-            "effective": 1.0 / max(float((chances * chances).sum()), _EQUAL),
+            "effective": 1.0 / max(squares, _EQUAL),
         }
         if self.detail is None:
             return summary
@@ -179,31 +189,44 @@ class Lots:
         self._rows = shown.pool.rows[slots]
         self._centres = shown.centres[slots]
         self._chances = choice.chances
-        self._mass = np.bincount(self._centres, weights=choice.chances)
-        nobody = 1.0 - float(self._mass.sum())
+        self._single = len(choice.chances) == 1
+        if self._single:
+            nobody = 1.0 - float(choice.chances[0])
+        else:
+            self._mass = np.bincount(shown.centre_bins[slots], weights=choice.chances)
+            nobody = 1.0 - float(self._mass.sum())
         self._nobody = nobody if nobody > _SUM_TOLERANCE else 0.0  # rounding is nobody
         self.exhausted = False
 
     def drop(self, centre: int) -> None:
         """Take out a centre that refused; exhausted once no other has a candidate with a chance."""
-        self._mass[centre] = 0.0
-        self.exhausted = len(self._chances) == 1 or not self._mass.any()
+        if not self._single:
+            self._mass[centre] = 0.0
+        self.exhausted = self._single or not self._mass.any()
 
     def draw(self, ticket: float) -> tuple[int, int, float]:
         """Row, centre and chance of the ticket's candidate; row -1 if it falls on nobody."""
-        if len(self._chances) == 1 and not self._nobody:
+        if self._single:
+            if ticket >= 1.0 - self._nobody:
+                return -1, -1, 0.0
             return int(self._rows[0]), int(self._centres[0]), float(self._chances[0])
         cumulative = self._mass.cumsum()
         total = float(cumulative[-1])
         point = ticket * (total + self._nobody)
         if point >= total and self._nobody:
             return -1, -1, 0.0
-        centre = min(int(cumulative.searchsorted(point, "right")), len(cumulative) - 1)
+        centre = _place(cumulative, point)
         of_centre = (self._centres == centre).nonzero()[0]
         within = self._chances[of_centre].cumsum()
-        past = point - (cumulative[centre] - self._mass[centre])
-        slot = of_centre[min(int(within.searchsorted(past, "right")), len(within) - 1)]
+        past = point - float(cumulative[centre] - self._mass[centre])
+        slot = of_centre[_place(within, past)]
         return int(self._rows[slot]), centre, float(self._chances[slot])
+
+
+def _place(cumulative: Chances, point: float) -> int:
+    """Where ``point`` falls; never on a place that adds nothing, however ``point`` was rounded."""
+    inside = min(max(point, 0.0), math.nextafter(float(cumulative[-1]), 0.0))
+    return int(cumulative.searchsorted(inside, "right"))
 
 
 class Decision(NamedTuple):

@@ -43,7 +43,8 @@ class Candidates:
         self._log_kdri = world.log_kdri()
         waiting = world.parameters.waiting
         self._waiting_multiplier = waiting.level * (1.0 + waiting.too_sick_ratio)
-        self.centre = world.candidates["centre"].astype(np.intp)  # as bincount reads it
+        self.centre = world.candidates["centre"]
+        self.centre_bin = self.centre.astype(np.intp)  # as bincount reads it
         self._constants: dict[int, tuple[Values, Chances]] = {}
         self._ranks: dict[int, NDArray[np.int32]] = {}
         self._at_start: dict[str, NDArray[Any]] = {
@@ -136,7 +137,9 @@ class Match:
 
     def masked(self, function: Values) -> Chances:
         """``constant`` in every slot, 0 for whoever is not in the run; shape (slots,)."""
-        return np.asarray(self.pool.column(self._candidates.constant(function)) * self.mask)
+        values = self.mask.astype(np.float64)
+        values *= self.pool.column(self._candidates.constant(function))
+        return values
 
     def first(self) -> int:
         """Slot of the candidate listed longest ago."""
@@ -144,15 +147,21 @@ class Match:
 
     def best(self, function: Values) -> Rows:
         """Slots of the highest ``constant``, ascending."""
-        ranks = self.pool.column(self._candidates.ranks(function)) * self.mask
+        ranks = self.mask.astype(np.int32)
+        ranks *= self.pool.column(self._candidates.ranks(function))
         best = ranks.argmax()
         ties = ranks == ranks[best]
         return np.flatnonzero(ties) if np.count_nonzero(ties) > 1 else np.array([best])
 
     @property
-    def centres(self) -> NDArray[np.intp]:
+    def centres(self) -> NDArray[np.int16]:
         """Centre of every slot."""
         return self.pool.column(self._candidates.centre)
+
+    @property
+    def centre_bins(self) -> NDArray[np.intp]:
+        """Centre of every slot again, in the type that is fastest to count by."""
+        return self.pool.column(self._candidates.centre_bin)
 
     def without(self, centres: list[int]) -> "Match":
         """The run without the candidates of some centres."""

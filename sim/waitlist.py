@@ -120,8 +120,11 @@ class Waitlist(mesa.Model):
         until = int(np.searchsorted(listed, time, side="right"))
         if until > self._listed:
             rows = np.arange(self._listed, until)
+            blood_types = self._blood_type[rows]
             for code, group in enumerate(self.groups):
-                group.add(rows[self._blood_type[rows] == code])
+                of_type = rows[blood_types == code]
+                if len(of_type):
+                    group.add(of_type)
             self.fate[rows] = _WAITING
             self._patients.update((row, Patient(self, row)) for row in rows.tolist())
             self._listed = until

@@ -226,6 +226,24 @@ def test_tickets_draw_candidates_with_their_chances() -> None:
     )
 
 
+def test_a_ticket_never_falls_on_someone_without_a_chance() -> None:
+    w = world()
+    centre = w.candidates["centre"][:200]
+    last = int(centre.max())
+    assert (centre != last).any()
+    # The last centre has refused, the first and last candidates have no chance, and the shares are
+    # such that sums of them round: the ends of the ticket still find somebody who has a chance.
+    chances = np.random.default_rng(0).dirichlet(np.ones(200))
+    chances[[0, -1]] = 0.0
+    chances /= chances.sum()
+    lots = Lots(run_of(w, np.arange(200)), Choice(chances, 0.0))
+    lots.drop(last)
+    for ticket in (0.0, 1e-300, 1.0 - 2.0**-53, 1.0):
+        row, drawn, chance = lots.draw(ticket)
+        assert chance == chances[row] > 0.0
+        assert drawn == centre[row] != last
+
+
 def test_a_match_run_with_gaps_reads_like_one_without() -> None:
     w = world()
     rows = np.arange(30)
@@ -263,7 +281,10 @@ def test_choices_by_slot_and_by_candidate_are_the_same_choice() -> None:
     gaps, plain = run_of(w, np.arange(30), mask), run_of(w, np.flatnonzero(mask))
     base = human()
     extreme = Davidson("extreme", lambda columns: 1000.0 * columns["age"], -0.5)
-    for policy in (Lottery(), base, extreme, Points(), FirstCome()):
+    undecided = Davidson("undecided", base.values, 40.0)
+    alone = run_of(w, [5])
+    for policy in (Lottery(), base, extreme, undecided, Points(), FirstCome()):
+        assert policy.choose(alone).dense(alone) == pytest.approx([1.0])
         dense = policy.choose(gaps).dense(gaps)
         np.testing.assert_allclose(dense, policy.choose(plain).dense(plain), rtol=1e-12)
         assert dense.sum() == pytest.approx(1.0)
