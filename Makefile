@@ -10,7 +10,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 # What `make run` compares; `make run ARGS="..."` replaces all of it.
-RUN_ARGS ?= --population us-opo --policies human,llm:local,lottery,first-come --worlds 4 --years 10 --out results/compare
+RUN_ARGS ?= --population us-opo --policies human,llm:local,lottery,first-come --worlds 6 --years 10 --out results/compare
 
 # litellm otherwise fetches its price list from the network when it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True

@@ -18,7 +18,8 @@ WIDTH_WHEN_PIPED = 160
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED)
+    wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=WIDTH_WHEN_PIPED if wide else None)
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -32,7 +33,8 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
             click.echo(f"equipoise: {error}", err=True)
             sys.exit(2)
         except OSError as error:
-            click.echo(f"equipoise: {error.filename}: {error.strerror}", err=True)
+            place = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            click.echo(f"equipoise: {place}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo(
@@ -45,7 +47,7 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="equipoise")
 def main() -> None:
     """Who gets the kidney, under whose values, and what follows."""
@@ -64,15 +66,32 @@ def run() -> None:
     help="Comma-separated; the first is the reference.",
 )
 @click.option("--reference", default="", help="Arm to take differences against.")
-@click.option("--worlds", default=4, type=int, help="Independent worlds; intervals are over them.")
+@click.option("--worlds", default=6, type=int, help="Independent worlds; intervals are over them.")
 @click.option("--years", default=10.0, type=float, help="Length of each history.")
 @click.option("--seed", default=1, type=int, help="Everything random follows from it.")
 @click.option("--tie-seeds", default=2, type=int, help="Runs of each world with other lots.")
-@click.option("--discretion", default="all", help="all, top:K or pair.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a parameter.")
+@click.option(
+    "--discretion",
+    default="all",
+    help="Whom a policy may choose from: all, the first K listed, or pair.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
+)
 @click.option("--workers", default=0, type=int, help="Processes; 0 for one per core.")
-@click.option("--out", default="results/compare", type=click.Path(path_type=Path))
-@click.option("--answers", default="results/answers.sqlite", type=click.Path(path_type=Path))
+@click.option(
+    "--out", default="results/compare", type=click.Path(path_type=Path), help="Results folder."
+)
+@click.option(
+    "--answers",
+    default="results/answers.sqlite",
+    type=click.Path(path_type=Path),
+    help="Where answers of language models are kept.",
+)
 @_plain_errors
 def run_compare(policies: str, workers: int, **options: Any) -> None:
     """The same waitlists under several policies, side by side."""
@@ -91,7 +110,7 @@ def run_compare(policies: str, workers: int, **options: Any) -> None:
     with _Reporter() as progress, process_pool(workers) as pool:
         results = compare(study, pool if workers > 1 else None, progress)
     print_results(results, console)
-    console.print(f"Tables and figures: {study.out}")
+    console.print(f"Tables and figures: {study.out}", markup=False)
 
 
 class _Reporter:
@@ -128,15 +147,24 @@ class _Reporter:
 def list_policies() -> None:
     """List the policies there are."""
     from experiments.tables import listing
+    from policies.forced import MODES
     from policies.registry import PATTERNS, POLICIES
 
     rows = [(name, entry.description) for name, entry in POLICIES.items()]
-    _console().print(listing("Policies", [*rows, *PATTERNS.items()], ("name", "who decides")))
+    modes = [(f"  MODE {name}", description) for name, description in MODES.items()]
+    every = [*rows, *PATTERNS.items(), *modes]
+    _console().print(listing("Policies", every, ("name", "who decides")))
 
 
 @main.command("populations")
 @click.argument("name", required=False)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a parameter.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
+)
 @_plain_errors
 def list_populations(name: str | None, overrides: tuple[str, ...]) -> None:
     """List the populations, or every figure of one with its source."""
@@ -172,13 +200,21 @@ def list_measures() -> None:
 @main.command("validate")
 @click.option("--population", default="us-national", help="The preset to check.")
 @click.option("--years", default=5.0, type=float, help="Length of the history.")
-@click.option("--seed", default=1, type=int)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a parameter.")
+@click.option("--seed", default=1, type=int, help="Everything random follows from it.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
+)
 @_plain_errors
 def validate_command(population: str, years: float, seed: int, overrides: tuple[str, ...]) -> None:
     """Print published figures beside simulated ones, misses as misses."""
+    from experiments.study import check_run
     from experiments.validate import validate, validation_table
 
+    check_run(years, seed)
     resolved = load_population(population, overrides)
     _console().print(validation_table(validate(resolved, seed, years), population, years))
 

@@ -1,6 +1,7 @@
 """The main job: the same waitlists under several policies, side by side."""
 
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from experiments import figures, inference, judging, series
-from experiments.runner import FRAMES, make_tasks, run_tasks
+from experiments.runner import FRAMES, make_tasks, read_frame, run_tasks
 from experiments.study import Study
 from policies.protocol import Policy
 from policies.registry import make_policy
@@ -92,12 +93,12 @@ def compare(
         raise InputError(f"policies {', '.join(policies)!r}: two of them are the same")
     reference = policies[study.reference_arm].name
     out = Path(study.out)
+    out.mkdir(parents=True, exist_ok=True)
     tasks = make_tasks(study, population.parameters, arms, values)
     folders = run_tasks(tasks, executor, lambda done, total: progress("running", done, total))
     frames = {
         name: pd.concat(
-            [pd.read_parquet(folder / f"{name}.parquet") for folder in folders.values()],
-            ignore_index=True,
+            [read_frame(folder, name) for folder in folders.values()], ignore_index=True
         )
         for name in FRAMES
     }
@@ -159,7 +160,8 @@ def _settings(results: Results) -> dict[str, Any]:
 
 
 def draw(results: Results, folder: Path, reference: str) -> None:
-    """Draw every figure of a study into ``folder``."""
+    """Draw every figure of a study into ``folder``, which then holds no other's."""
+    shutil.rmtree(folder, ignore_errors=True)
     study = results.study
     arms = list(dict.fromkeys(results.measures["arm"]))
     caption = (

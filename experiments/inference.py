@@ -7,9 +7,23 @@ from scipy.stats import t as student
 KEY = ["measure", "grouping", "group"]
 
 
+RATES = ("transplant_rate", "mortality_rate")
+
+
 def by_world(measures: pd.DataFrame) -> pd.DataFrame:
-    """Measures of each (arm, world), averaged over tie seeds; undefined ones stay NaN."""
-    return measures.groupby(["arm", "world", *KEY], sort=False, as_index=False)["value"].mean()
+    """Measures of each (arm, world), averaged over tie seeds; ratios as logarithms.
+
+    Undefined in one tie seed is undefined in the world. But a rate without events counts as 0
+    here: a mean over the worlds that happened to have events would be biased upwards.
+    """
+    values = measures.copy()
+    no_events = values["measure"].isin(RATES) & (values["numerator"] == 0)
+    values.loc[no_events & (values["denominator"] > 0), "value"] = 0.0
+    ratios = _is_ratio(values["measure"])
+    positive = values.loc[ratios, "value"].where(lambda ratio: ratio > 0)
+    values.loc[ratios, "value"] = np.log(positive)
+    grouped = values.groupby(["arm", "world", *KEY], sort=False)["value"]
+    return grouped.mean(skipna=False).reset_index()
 
 
 def _is_ratio(measure: pd.Series) -> pd.Series:
@@ -17,15 +31,17 @@ def _is_ratio(measure: pd.Series) -> pd.Series:
 
 
 def _summarise(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Mean and 95 % t interval over worlds of ``value`` by ``keys``; ratios as logarithms."""
-    values = values.copy()
-    logs = _is_ratio(values["measure"])
-    values.loc[logs, "value"] = np.log(values.loc[logs, "value"].where(lambda ratio: ratio > 0))
-    table = values.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    worlds = table.pop("count")
+    """Mean and 95 % t interval over worlds of ``value`` by ``keys``, ratios from logarithms.
+
+    Undefined unless defined in every world: the worlds where, say, a median is not reached are not
+    like the others.
+    """
+    grouped = values.groupby(keys, sort=False)["value"]
+    table = grouped.agg(["mean", "std", "count", "size"]).reset_index()
+    worlds, everywhere = table.pop("count"), table.pop("size")
     half = student.ppf(0.975, worlds - 1) * table.pop("std") / np.sqrt(worlds)
-    table = table.rename(columns={"mean": "value"})
-    table = table.assign(low=table["value"] - half, high=table["value"] + half, worlds=worlds)
+    mean = table.pop("mean").where(worlds == everywhere)
+    table = table.assign(value=mean, low=mean - half, high=mean + half, worlds=worlds)
     logs = _is_ratio(table["measure"])
     table.loc[logs, ["value", "low", "high"]] = np.exp(table.loc[logs, ["value", "low", "high"]])
     return table
@@ -38,7 +54,8 @@ def levels(measures: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``arm, measure, grouping, group, value, low, high, worlds``: ``worlds`` counts those where
-        the measure was defined. Rate ratios are averaged on the log scale.
+        the measure was defined; unless it was in all, the rest is NaN. Rate ratios are averaged on
+        the log scale.
     """
     return _summarise(by_world(measures), ["arm", *KEY])
 
@@ -57,11 +74,5 @@ def differences(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
     pairs = worlds[worlds["arm"] != reference].merge(
         base, on=["world", *KEY], suffixes=("", "_reference")
     )
-    ratio = _is_ratio(pairs["measure"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        pairs["value"] = np.where(
-            ratio,
-            pairs["value"] / pairs["value_reference"],
-            pairs["value"] - pairs["value_reference"],
-        )
+    pairs["value"] -= pairs["value_reference"]
     return _summarise(pairs, ["arm", *KEY])

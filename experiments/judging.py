@@ -7,6 +7,7 @@ import pandas as pd
 
 from measures.alignment import compare_judges, swap_consistency
 from policies.davidson import Davidson, Linear
+from policies.forced import Forced
 from policies.protocol import Judge, Policy
 from populations.schema import SCHEMA, Columns
 
@@ -93,8 +94,8 @@ def weights(policies: list[Policy]) -> pd.DataFrame:
     rows = []
     for policy in policies:
         model = fitted(policy)
-        if model is None:
-            continue
+        if model is None or isinstance(policy, Forced) or policy.name.startswith("band("):
+            continue  # their values are those of the policy they change
         values: Any = model.values
         errors = _HUMAN_ERRORS if policy.name == "human" else {}
         terms = {name: weight for name, (weight, _, _) in values.weights.items()}

@@ -1,27 +1,32 @@
 """Running arms x worlds: work handed to an executor, finished runs kept and used again."""
 
 import hashlib
-import inspect
 import json
 import os
 import pickle
+import pickletools
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 
+import experiments
 import measures
 import policies
 import populations
 import sim
 from experiments import series
+from experiments import study as study_module
 from experiments.study import GROUPINGS, Study
 from measures.decisions import split_distance
 from measures.headline import summary
@@ -36,6 +41,9 @@ from sim.waitlist import simulate
 
 # What is saved beside each record, so that tables and figures need not read records again.
 FRAMES = ("measures", "over_time", "incidence")
+_PACKAGES = {
+    package.__name__: package for package in (populations, policies, sim, measures, experiments)
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def make_tasks(
     for world in range(study.worlds):
         for arm, policy in arms.items():
             whole = b"\0".join([*rests_on, str(world).encode(), keys[arm]])
-            slug = "".join(c if c.isalnum() else "-" for c in arm).strip("-")
+            slug = "".join(c if c.isalnum() else "-" for c in arm).strip("-")[:80]
             name = f"{slug}_world{world}_{hashlib.sha256(whole).hexdigest()[:12]}"
             tasks.append(
                 Task(
@@ -93,7 +101,7 @@ def make_tasks(
 
 
 def _key(policy: Policy) -> bytes:
-    """What a policy is: its content and, where it is not ours, its code."""
+    """What a policy is: its content, and the code of every module it refers to that is not ours."""
     try:
         content = pickle.dumps(policy)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -101,20 +109,32 @@ def _key(policy: Policy) -> bytes:
             f"policy {policy.name!r} cannot be sent to another process: {error}; define its class "
             "at the top of a module, and keep open files and lambdas out of it"
         ) from error
-    try:
-        return content + inspect.getsource(type(policy)).encode()
-    except (OSError, TypeError):  # typed at a prompt: nothing says whether it is the same
-        return content + os.urandom(16)
+    parts = [content]
+    words = {argument for _, argument, _ in pickletools.genops(content)}
+    for name in sorted(word for word in words if isinstance(word, str) and word in sys.modules):
+        if name.partition(".")[0] in _PACKAGES:
+            continue
+        source = getattr(sys.modules[name], "__file__", None)
+        if source:
+            parts.append(Path(source).read_bytes())
+        elif name == "__main__":  # typed at a prompt: nothing says if it is the same
+            parts.append(os.urandom(16))
+    return b"\0".join(parts)
 
 
 @lru_cache(maxsize=1)
 def _source_digest() -> bytes:
-    """Hash of the code that makes results, so that older code's results are not taken for ours."""
-    digest = hashlib.sha256()
+    """Hash of all that makes results: our code and tables, and the versions it runs on."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in ("numpy", "scipy", "pandas", "mesa", "pyarrow"):
+        digest.update(version(name).encode())
     for package in (populations, policies, sim, measures):
-        for path in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
-            digest.update(path.read_bytes())
-    digest.update(Path(series.__file__).read_bytes())
+        for path in sorted(Path(str(package.__file__)).parent.rglob("*")):
+            if path.suffix in (".py", ".csv"):
+                digest.update(path.read_bytes())
+    for module in (series, study_module):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    digest.update(Path(__file__).read_bytes())
     return digest.digest()
 
 
@@ -135,7 +155,8 @@ def run_task(task: Task) -> Path:
     world = _world(task.parameters.model_dump_json(), task.seed, task.world, task.years)
     detail = Detail(task.values, split_distance)
     records = [
-        simulate(world, task.policy, task.discretion, tie_seed, detail)
+        # A copy each time: what a policy remembers must not depend on what ran before it.
+        simulate(world, deepcopy(task.policy), task.discretion, tie_seed, deepcopy(detail))
         for tie_seed in range(task.tie_seeds)
     ]
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
@@ -185,6 +206,23 @@ def process_pool(workers: int) -> Iterator[Executor]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def read_frame(folder: Path, name: str) -> pd.DataFrame:
+    """One of the ``FRAMES`` of a finished run.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged, saying what to do.
+    """
+    try:
+        return pd.read_parquet(folder / f"{name}.parquet")
+    except (OSError, ValueError) as error:  # pyarrow's errors are among these
+        raise InputError(
+            f"{folder / name}.parquet: damaged or missing ({error}); delete {folder} and run the "
+            "same command again"
+        ) from error
 
 
 def run_tasks(

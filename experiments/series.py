@@ -147,7 +147,7 @@ def incidence(record: Record) -> pd.DataFrame:
         frame = frame.rename(columns={"fate": "cause", "time": "years"})
         gone = frame.groupby(["group", "years"], sort=False)
         waiting = frame[frame["cause"] == survival.CAUSES[0]].assign(cause=FATES[0])
-        waiting["value"] = 1.0 - gone["value"].sum(min_count=1).to_numpy()
+        waiting["value"] = (1.0 - gone["value"].sum(min_count=1)).clip(lower=0.0).to_numpy()
         frames.append(pd.concat([waiting, frame])[[*keys, "value", "at_risk"]])
     return pd.concat(frames, ignore_index=True)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from populations.errors import InputError
+from populations.parameters import Parameters
 from populations.presets import Population, load_population
 from sim.match import discretion_limit
 
@@ -76,14 +77,39 @@ class Study:
         arms = list(self.policies)
         if not arms or len(set(arms)) < len(arms):
             raise InputError(f"policies {', '.join(arms)!r}: expected one or more, each once")
-        for name, low in (("worlds", 1), ("tie_seeds", 1), ("seed", 0)):
+        for name, low in (("worlds", 1), ("tie_seeds", 1)):
             if getattr(self, name) < low:
                 raise InputError(f"{name} = {getattr(self, name)}: expected at least {low}")
-        if not (math.isfinite(self.years) and 1 <= self.years <= 100):
-            raise InputError(f"years = {self.years}: expected 1 to 100")
+        check_run(self.years, self.seed)
         if self.reference_arm not in arms:
             raise InputError(
                 f"reference {self.reference!r}: expected one of the policies {', '.join(arms)}"
             )
         discretion_limit(self.discretion)
-        return load_population(self.population, self.overrides)
+        population = load_population(self.population, self.overrides)
+        self._check_size(population.parameters)
+        return population
+
+    def _check_size(self, p: Parameters) -> None:
+        people = p.list.initial + p.arrivals.per_year * self.years
+        offers = p.kidneys.per_year * self.years * p.centres.count
+        runs = self.worlds * len(self.policies) * self.tie_seeds
+        if people == 0:
+            raise InputError(
+                "list.initial = 0 and arrivals.per_year = 0: expected somebody to wait"
+            )
+        for what, size, most in (
+            ("candidates in a world (list.initial + arrivals.per_year x years)", people, 5e6),
+            ("kidneys x centres in a world", offers, 5e8),
+            ("runs (worlds x policies x tie seeds)", runs, 1e6),
+        ):
+            if size > most:
+                raise InputError(f"{what} = {size:,.0f}: expected at most {most:,.0f}")
+
+
+def check_run(years: float, seed: int) -> None:
+    """Raise InputError unless a run can be this long and have this seed."""
+    if not (math.isfinite(years) and 1 <= years <= 100):
+        raise InputError(f"years = {years}: expected 1 to 100")
+    if seed < 0:
+        raise InputError(f"seed = {seed}: expected 0 or more")

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from experiments.compare import Results
 from populations.presets import TAGS, Population
@@ -26,16 +28,15 @@ HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("misalignment M", "misalignment", ".3f"),
     ("over-decisiveness I", "over_decisiveness", ".3f"),
     ("determinism D", "ex_ante.determinism", ".3f"),
-    ("Gini of chances", "ex_ante.gini", ".3f"),
 )
-REFERENCES = {"race": "White", "age_band": AGE_BANDS[0], "sex": "male"}
+REFERENCES = {"race": "White", "age_band": AGE_BANDS[0], "sex": "male", "blood_type": "O"}
 
 
 def print_results(results: Results, console: Console) -> None:
     """Everything a reader should see first, in order."""
     study = results.study
     console.print(
-        f"\n[bold]{study.population}[/], {study.years:g} years, {study.worlds} worlds, "
+        f"\n[bold]{escape(study.population)}[/], {study.years:g} years, {study.worlds} worlds, "
         f"{study.tie_seeds} tie seeds, seed {study.seed}, discretion {study.discretion}. "
         "Same patients, same kidneys in every arm."
     )
@@ -60,6 +61,8 @@ def _format(value: float, how: str, signed: bool = False) -> str:
     if not np.isfinite(value):
         return "-"
     text = format(value, f"+{how}" if signed else how)
+    if float(format(value, how).rstrip("%").replace(",", "")) == 0:
+        text = text.lstrip("+-")
     return text.replace("%", " pp" if signed else " %")  # differences of shares: points
 
 
@@ -71,9 +74,9 @@ def _headline_table(results: Results) -> Table:
     table = Table(title="What happened (means over worlds)")
     _fill(table, results.levels, _arms(results), lambda row, how: _format(row["value"], how))
     table.caption = (
-        f"M, I: chance moved away from the choices of {results.study.values}: to others, and among "
-        "its favourites. D: 1 if who is transplanted is settled before lots are drawn, 0 if "
-        "everybody has the same chance. '-': undefined, or not reached."
+        f"M, I: chance moved away from the choices of {results.study.values}: to those it hardly "
+        "considers, and among those it does. D: 1 if who is transplanted is settled before lots "
+        "are drawn. '-': undefined, or not reached, in at least one world."
     )
     return table
 
@@ -82,9 +85,12 @@ def _difference_table(results: Results) -> Table:
     different = set(results.differences["arm"])
     arms = [arm for arm in _arms(results) if arm in different]
     reference = next(arm for arm in _arms(results) if arm not in different)
-    table = Table(title=f"Paired difference from {reference} (95 % t interval over worlds)")
+    table = Table(title=f"Paired difference from {escape(reference)} (95 % t interval over worlds)")
     _fill(table, results.differences, arms, _difference)
-    table.caption = "Bold: the interval excludes no difference. Not adjusted for many comparisons."
+    table.caption = (
+        "Bold: the interval excludes no difference. Not adjusted for many comparisons."
+        + (" Few worlds: intervals are wide and rough." if results.study.worlds < 10 else "")
+    )
     return table
 
 
@@ -94,7 +100,7 @@ def _fill(
     """One row per headline, one column per arm."""
     table.add_column("measure")
     for arm in arms:
-        table.add_column(arm, justify="right")
+        table.add_column(escape(arm), justify="right")
     for label, measure, how in HEADLINES:
         rows = [_cell(values, arm, measure) for arm in arms]
         table.add_row(label, *("-" if row is None else text(row, how) for row in rows))
@@ -112,7 +118,7 @@ def _access_table(results: Results) -> Table:
     table = Table(title="Access: transplant rate ratios (means over worlds)")
     table.add_column("group")
     for arm in _arms(results):
-        table.add_column(arm, justify="right")
+        table.add_column(escape(arm), justify="right")
     for grouping, reference in REFERENCES.items():
         for level in AGE_BANDS if grouping == "age_band" else SCHEMA[grouping].levels:
             if level == reference:
@@ -122,7 +128,7 @@ def _access_table(results: Results) -> Table:
             ]
             cells = ("-" if row is None else _format(row["value"], ".2f") for row in rows)
             table.add_row(f"{level} : {reference}", *cells)
-    table.caption = "1.00 is parity. '-': a group had no transplant, so its ratio is undefined."
+    table.caption = "1.00 is parity. '-': undefined, since a group had no transplant in some world."
     return table
 
 
@@ -130,20 +136,22 @@ def _print_models(results: Results, console: Console) -> None:
     for arm, card in results.cards.items():
         if "model" in card:
             console.print(model_table(arm, card))
-            console.print(model_sentence(arm, card))
+            console.print(model_sentence(arm, card), markup=False)
 
 
 def model_table(arm: str, card: Mapping[str, Any]) -> Table:
     """What a language model did with the battery, and how well its stand-in predicts it."""
-    table = Table(title=f"{arm}: how the model answered (it acts through a fitted {card['way']})")
+    table = Table(
+        title=f"{escape(arm)}: how the model answered (it acts through a fitted {card['way']})"
+    )
     table.add_column("", justify="left")
     table.add_column("", justify="right")
     shares = {
         "pairs asked, each in both orders": ("pairs", ",d"),
-        "mean P(first shown)": ("mean_first", ".3f"),
-        "mean P(second shown)": ("mean_second", ".3f"),
-        "mean P(coin)": ("mean_coin", ".3f"),
-        "probability on anything else": ("other_mass", ".3f"),
+        "mean P(first shown), rescaled to the choices offered": ("mean_first", ".3f"),
+        "mean P(second shown), likewise": ("mean_second", ".3f"),
+        "mean P(coin), likewise": ("mean_coin", ".3f"),
+        "mean probability of anything else": ("other_mass", ".3f"),
         "answers that are no choice": ("unusable", ".1%"),
         "most likely answer is the first shown": ("first_modal", ".1%"),
         "most likely answer is the second shown": ("second_modal", ".1%"),
@@ -152,7 +160,7 @@ def model_table(arm: str, card: Mapping[str, Any]) -> Table:
         "pairs where the same patient won both orders": ("same_patient", ".1%"),
         "pairs left to the coin in both orders": ("coin_both", ".1%"),
         "order effect (utility of being shown first)": ("order", "+.3f"),
-        "held-out total variation": ("held_out_total_variation", ".3f"),
+        "held-out total variation, stand-in to answers": ("held_out_total_variation", ".3f"),
         "  of a stand-in that ignores the patients": ("held_out_total_variation_constant", ".3f"),
         "held-out agreement on the most likely answer": ("held_out_modal_agreement", ".1%"),
         "  of one that ignores the patients": ("held_out_modal_agreement_constant", ".1%"),
@@ -170,6 +178,8 @@ def model_sentence(arm: str, card: Mapping[str, Any]) -> str:
         f"shown, {card['coin_modal']:.0%} coin; the same patient won in both orders in "
         f"{card['same_patient']:.0%} of pairs."
     )
+    if card["held_out_total_variation"] >= 0.99 * card["held_out_total_variation_constant"]:
+        said += " Knowing the patients does not help to predict its answers."
     if card["coin_both"] > 0.5:
         return f"{said} It leaves most pairs to the coin: close to a lottery."
     if card["same_patient"] >= 0.5:
@@ -185,26 +195,28 @@ def _print_flags(results: Results, console: Console) -> None:
     """Figures from memory or assumed, wherever they were used."""
     for arm, card in results.cards.items():
         if "provenance" in card:
-            console.print(f"[yellow]{arm}: {card['provenance']}[/]")
+            console.print(f"{arm}: {card['provenance']}", style="yellow", markup=False)
     unsourced = [
         key for key, origin in results.population.origins.items() if origin.tag in ("M", "A")
     ]
     console.print(
-        f"[yellow]{len(unsourced)} of {len(results.population.origins)} population figures are "
-        f"assumptions or from memory: see `equipoise populations {results.study.population}`.[/]"
+        f"{len(unsourced)} of {len(results.population.origins)} population figures are outright "
+        f"assumptions or from memory: see `equipoise populations {results.study.population}`.",
+        style="yellow",
+        markup=False,
     )
 
 
 def population_table(population: Population) -> Table:
     """Every figure of a population, with its tag and source."""
-    table = Table(title=f"{population.name}: {population.description}", show_lines=False)
+    table = Table(title=escape(f"{population.name}: {population.description}"), show_lines=False)
     for heading in ("figure", "value", "tag", "source"):
         table.add_column(heading, overflow="fold")
     for key, origin in sorted(population.origins.items()):
         value: Any = population.parameters
         for part in key.split("."):
             value = getattr(value, part)
-        table.add_row(key, str(value), origin.tag, origin.source)
+        table.add_row(*map(Text, (key, str(value), origin.tag, origin.source)))
     table.caption = "; ".join(f"{tag}: {meaning}" for tag, meaning in TAGS.items())
     return table
 
@@ -215,5 +227,5 @@ def listing(title: str, rows: Iterable[tuple[str, ...]], headings: tuple[str, ..
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell.replace("``", "")) for cell in row))
     return table

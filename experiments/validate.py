@@ -1,6 +1,7 @@
 """Published figures beside simulated ones."""
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from measures.rates import transplant_rate_ratio
@@ -23,7 +24,7 @@ TARGETS: tuple[tuple[str, float, bool, str, str, str], ...] = (
     ("kidneys recovered per year", 30_799, True, "input", "D", "OPTN/SRTR ADR 2023"),
     ("deceased-donor transplants per year", 21_849, True, "checked", "R", "OPTN/SRTR ADR 2023"),
     ("living-donor transplants per year", 6_300, True, "fitted", "R", "Johns Hopkins HBHI 2023"),
-    ("deaths on the list per year", 4_500, True, "checked", "D", "5.0 per 100 p-y x 90,000"),
+    ("deaths on the list per year", 4_500, True, "fitted", "D", "5.0 per 100 p-y x 90,000"),
     ("too-sick removals : deaths", 7.1 / 7.0, False, "input", "R", "STAR file 2015-26"),
     ("deaths per 100 person-years", 5.0, False, "fitted", "R2", "SRTR ADR 2023"),
     ("deaths per 100 p-y, age 18-34", 2.04, False, "fitted", "R2", "SRTR ADR 2023"),
@@ -99,9 +100,13 @@ def _simulated(record: Record) -> dict[str, float]:
 def validation_table(checked: pd.DataFrame, population: str, years: float) -> Table:
     """The comparison as a table for the terminal."""
     met = int(checked["within"].sum())
+    unfitted = checked[checked["use"] == "checked"]
     table = Table(
-        title=f"{population}, {years:g} years under `points`: {met} of {len(checked)} published "
-        "figures within 10 %"
+        title=escape(
+            f"{population}, one world of {years:g} years under `points`: {met} of {len(checked)} "
+            f"published figures within 10 %, {int(unfitted['within'].sum())} of the "
+            f"{len(unfitted)} not used in fitting"
+        )
     )
     for heading in ("figure", "published", "simulated", "ratio", "", "use", "tag", "source"):
         table.add_column(

@@ -207,7 +207,8 @@ def cumulative_incidence(
         curve = aalen_johansen(np.zeros_like(exit_), exit_, cause, len(CAUSES), times)
         low, high = interval(curve.incidence, curve.variance)
         for i, time in enumerate(times):
-            followed = exit_.size > 0 and (curve.at_risk[i] > 0 or curve.survival[i] == 0)
+            followed = exit_.size > 0 and time <= record.years
+            followed &= bool(curve.at_risk[i] > 0 or curve.survival[i] == 0)
             for k, fate in enumerate(CAUSES):
                 row: dict[str, Any] = {
                     "measure": f"cumulative_incidence.{fate}.{time:g}y",

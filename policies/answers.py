@@ -108,6 +108,11 @@ class AnswerStore:
             "WHERE model = ? AND prompt = ? AND schema = ? AND coin = ?",
             questions,
         )
+        for pair, shown, *masses, _, _ in rows:
+            if not all(isinstance(mass, float) and 0 <= mass <= 1 for mass in masses):
+                raise self._unusable(
+                    ValueError(f"pair {pair!r} shown {shown!r}: {masses} are not probabilities")
+                )
         return {(pair, shown): Answer(*values) for pair, shown, *values in rows}
 
     def add(self, questions: Questions, pair: str, shown: str, answer: Answer) -> None:

@@ -160,7 +160,8 @@ class _Door:
                 raise self._no_answer(error) from error
 
     def _no_answer(self, error: Exception) -> InputError:
-        cause = " ".join(str(error).split())[:300]
+        cause = " ".join(str(error).partition("Traceback")[0].split())[:300]
+        cause = re.sub(r"sk-\S+", "sk-...", cause)  # some servers repeat the key they refuse
         return InputError(
             f"model {self._name!r} does not answer: {cause} "
             "(check its name, server and key; answers so far are kept)"

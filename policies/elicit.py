@@ -101,7 +101,7 @@ class Battery:
     """
 
     schema: str = "indecision3"
-    n_pairs: int = 150
+    n_pairs: int = 120
     seed: int = 1
     coin: bool = True
     prompt: str = DEFAULT_PROMPT

@@ -13,6 +13,7 @@ from policies.fit import Fit, Floats, fit_davidson, held_out
 from populations.errors import InputError
 
 FIRST, SECOND, COIN = range(3)
+LEAST_MASS = 0.5  # probability of the offered answers under which an answer is no choice (A)
 
 
 def llm_policy(
@@ -21,7 +22,7 @@ def llm_policy(
     *,
     schema: str = "indecision3",
     coin: bool = True,
-    n_pairs: int = 150,
+    n_pairs: int = 120,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> Band:
@@ -77,11 +78,13 @@ def llm_policy(
 def choices(answered: Answered) -> tuple[Floats, np.ndarray]:
     """Answers rescaled to first, second, coin, shape (n, 3), and which rows have any of them.
 
-    Rows without (refusals, text that cannot be read) are 0.
+    A row counts if a choice is more likely than not. The others (refusals, text that cannot be
+    read, a letter that is hardly likely at all) are 0.
     """
     given = np.array([(x.first, x.second, x.coin) for x in answered.answers])
     mass = given.sum(axis=1, keepdims=True)
-    return np.divide(given, mass, out=np.zeros_like(given), where=mass > 0), mass[:, 0] > 0
+    usable = mass >= LEAST_MASS
+    return np.divide(given, mass, out=np.zeros_like(given), where=usable), usable[:, 0]
 
 
 def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:

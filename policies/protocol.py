@@ -38,7 +38,8 @@ class MatchRun(Protocol):
         """``function`` of the candidates, shape (n,), computed once per run.
 
         For values whose differences between candidates do not change while they wait: the
-        columns it is given hold each candidate's age at the start of the run. Pass the same
+        columns it is given hold each candidate's age and dialysis at the start of the run, the
+        rest as at listing. Pass the same
         function object every time.
         """
         ...

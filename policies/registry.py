@@ -14,6 +14,7 @@ from policies.rules import FirstCome, LifeYears, Lottery, Points
 from populations.errors import InputError
 
 Progress = Callable[[int, int], None]
+MOST_BRACKETS = 20
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ PATTERNS: dict[str, str] = {
     "modal(POLICY)": "always the most likely answer (temperature 0) of a fitted policy",
     "sampled(llm:MODEL)": "a language model answering at temperature 1 instead of 0",
     "band(POLICY, DELTA)": "lots among all whom nobody beats by more than DELTA in utility",
-    "forced(POLICY, MODE)": "no coin; MODE: " + "; ".join(f"{m} ({d})" for m, d in MODES.items()),
+    "forced(POLICY, MODE)": f"no coin; MODE is one of {', '.join(MODES)}",
 }
 
 
@@ -69,12 +70,12 @@ def split_policies(text: str) -> list[str]:
     for position, character in enumerate(text):
         depth += (character == "(") - (character == ")")
         if depth < 0:
-            raise InputError(f"policy {text!r}: a bracket is closed that was never opened")
+            raise InputError(f"policy {text[:60]!r}: a bracket is closed that was never opened")
         if character == "," and depth == 0:
             parts.append(text[start:position].strip())
             start = position + 1
     if depth:
-        raise InputError(f"policy {text!r}: a bracket is left open")
+        raise InputError(f"policy {text[:60]!r}: a bracket is left open")
     return [*parts, text[start:].strip()]
 
 
@@ -95,6 +96,8 @@ def make_policy(text: str, answers: Path, progress: Progress | None = None) -> P
     InputError
         If the policy is unknown (the nearest name is suggested) or cannot be made.
     """
+    if text.count("(") > MOST_BRACKETS or not text.isprintable():
+        raise InputError(f"policy {text[:60]!a}: expected printable text with few brackets")
     name, bracket, inside = text.strip().partition("(")
     if bracket:
         if not inside.endswith(")"):

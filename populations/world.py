@@ -98,6 +98,8 @@ def make_world(parameters: Parameters, seed: int, number: int, years: float) -> 
     outcomes: dict[str, Any] = {name: joined.pop(name) for name in _OUTCOMES}
     joined["candidate"] = np.arange(len(joined["listed"]))
     kidneys = _kidneys(parameters, seed, number, years)
+    for column in (*joined.values(), *outcomes.values(), *kidneys.values()):
+        column.setflags(write=False)  # no policy can change the world, not even by mistake
     accepts = _accepts(parameters, seed, number, kidneys)
     return World(
         parameters=parameters,

@@ -9,7 +9,7 @@ from mesa import Agent
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from policies.protocol import Chances, Choice, Kidney, Policy
+from policies.protocol import EVERY_SLOT, Chances, Choice, Kidney, Policy
 from populations.errors import InputError
 from populations.formulae import abo_compatible
 from sim.agents import Centre
@@ -94,7 +94,7 @@ class Allocator(Agent):
             self.decisions.append(_decision(kidney, self.model.time, outcome="no_candidate"))
             return -1
         shown = match.head(self._limit)
-        choice = self._ask(shown)
+        choice = self._ask(self.policy, shown)
         summary = self._summary(match, shown, choice)
         lots, left = Lots(shown, choice), match
         refused: list[int] = []
@@ -105,7 +105,7 @@ class Allocator(Agent):
                 if len(left) == 0:
                     break
                 shown = left.head(self._limit)
-                lots = Lots(shown, self._ask(shown))
+                lots = Lots(shown, self._ask(self.policy, shown))
                 refused = []
             row, centre, chance = lots.draw(ticket)
             if row < 0:
@@ -123,33 +123,18 @@ class Allocator(Agent):
         self.decisions.append(_decision(kidney, self.model.time, **summary, **end))
         return int(end.get("candidate", -1))
 
-    def _ask(self, match: Match) -> Choice:
-        choice = self.policy.choose(match)
-        chances, slots = choice.chances, choice.slots
-        if slots is None:
-            expected = len(match)
-        elif isinstance(slots, slice):
-            expected = len(match.mask)
-        else:
-            expected = len(slots)
-            if not match.mask[slots].all():
-                raise InputError(
-                    f"policy {self.policy.name!r}: kidney {match.kidney.number}: a slot it names "
-                    "holds no candidate of this match run; take slots from the match run"
-                )
-        right_shape = np.shape(chances) == (expected,) and expected > 0
-        if not right_shape:
-            total = low = np.nan
-        elif expected == 1:
-            total = low = float(chances[0])
-        else:
-            total, low = float(chances.sum()), float(chances.min())
-        if not (total <= 1.0 + _SUM_TOLERANCE and low >= 0.0):
-            raise InputError(
-                f"policy {self.policy.name!r}: kidney {match.kidney.number}: chances must have "
-                f"shape ({expected},), be >= 0 and sum to at most 1; got shape "
-                f"{np.shape(chances)}, sum {total:g}"
-            )
+    def _ask(self, policy: Policy, match: Match) -> Choice:
+        """A policy's choice, checked: policies are written by users."""
+        where = f"policy {policy.name!r}: kidney {match.kidney.number}"
+        try:
+            choice = policy.choose(match)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+        problem = _problem(choice, match)
+        if problem:
+            raise InputError(f"{where}: {problem}")
         return choice
 
     def _summary(self, match: Match, shown: Match, choice: Choice) -> dict[str, Any]:
@@ -171,10 +156,44 @@ class Allocator(Agent):
             return summary
         chances = choice.dense(shown)
         self.chance_given[shown.rows] += chances
-        reference = self.detail.reference.choose(shown).dense(shown)
+        reference = self._ask(self.detail.reference, shown).dense(shown)
         compared = self.detail.compare(chances, reference)
         entropy = float(entr(chances).sum())
         return summary | {"entropy": entropy} | dict(zip(COMPARED, compared, strict=True))
+
+
+def _problem(choice: Choice, match: Match) -> str:
+    """What is wrong with a choice; empty if nothing is."""
+    if not isinstance(choice, Choice):
+        return f"choose() must return a Choice; got {type(choice).__name__}"
+    chances, slots = choice.chances, choice.slots
+    if not (isinstance(choice.tie, int | float) and -_EQUAL <= choice.tie <= 1.0 + _EQUAL):
+        return f"tie = {choice.tie!r}: expected a probability"
+    if not (isinstance(chances, np.ndarray) and chances.dtype == np.float64):
+        return "chances must be a NumPy array of float64"
+    if slots is None:
+        expected = len(match)
+    elif isinstance(slots, slice):
+        if slots != EVERY_SLOT:
+            return f"slots = {slots}: expected EVERY_SLOT or an array"
+        expected = len(match.mask)
+    else:
+        if slots.dtype.kind != "i" or slots.ndim != 1 or (slots[1:] <= slots[:-1]).any():
+            return "slots must be whole numbers, ascending"
+        if len(slots) and not (slots[0] >= 0 and slots[-1] < len(match.mask)):
+            return f"slots {slots[0]} to {slots[-1]}: expected 0 to {len(match.mask) - 1}"
+        if not match.mask[slots].all():
+            return "a slot holds no candidate of this match run; take slots from the match run"
+        expected = len(slots)
+    if chances.shape != (expected,) or expected == 0:
+        return f"chances must have shape ({expected},), one or more; got {chances.shape}"
+    if expected == 1:
+        total = low = float(chances[0])
+    else:
+        total, low = float(chances.sum()), float(chances.min())
+    if not (total <= 1.0 + _SUM_TOLERANCE and low >= 0.0):
+        return f"chances must be >= 0 and sum to at most 1; got {low:g} at least, sum {total:g}"
+    return ""
 
 
 class Lots:
@@ -190,6 +209,7 @@ class Lots:
         self._centres = shown.centres[slots]
         self._chances = choice.chances
         self._single = len(choice.chances) == 1
+        self._mask = shown.mask if isinstance(slots, slice) else None
         if self._single:
             nobody = 1.0 - float(choice.chances[0])
         else:
@@ -220,6 +240,8 @@ class Lots:
         within = self._chances[of_centre].cumsum()
         past = point - float(cumulative[centre] - self._mass[centre])
         slot = of_centre[_place(within, past)]
+        if self._mask is not None and not self._mask[slot]:
+            raise InputError("a policy gave a chance to a slot that holds no candidate of the run")
         return int(self._rows[slot]), centre, float(self._chances[slot])
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from policies.protocol import Chances, Kidney
 from populations.errors import InputError
+from populations.formulae import epts_percent, epts_raw
 from populations.hazards import Health, life_years_gained
 from populations.schema import Columns
 from populations.world import World
@@ -50,6 +51,7 @@ class Candidates:
         self._at_start: dict[str, NDArray[Any]] = {
             **world.candidates,
             "age": -world.candidates["birth"],
+            "dialysis_years": np.maximum(-world.candidates["dialysis_start"], 0.0),
         }
 
     def column(self, name: str, rows: Rows, time: float, kidney: int) -> NDArray[Any]:
@@ -61,6 +63,10 @@ class Candidates:
             return time - columns["listed"][rows]
         if name == "dialysis_years":
             return np.maximum(time - columns["dialysis_start"][rows], 0.0)
+        if name == "epts":
+            now = self.health(rows, time)
+            raw = epts_raw(now.age, now.diabetes, now.prior_transplant, now.dialysis_years)
+            return epts_percent(raw)
         if name == "life_years_gained":
             health = self.health(rows, time)
             log_kdri = float(self._log_kdri[kidney])
@@ -120,7 +126,9 @@ class Match:
     @cached_property
     def slots(self) -> Rows:
         """Slots of the n candidates, ascending."""
-        return np.flatnonzero(self.mask)
+        slots = np.flatnonzero(self.mask)
+        slots.setflags(write=False)
+        return slots
 
     @cached_property
     def rows(self) -> Rows:

@@ -111,6 +111,11 @@ def invoke(*arguments: str) -> tuple[int, str, str]:
         (["--discretion", "top:0"], "top:K"),
         (["--reference", "points"], "reference 'points'"),
         (["--workers", "-1"], "--workers -1"),
+        (["--set", "list.initial=0", "--set", "arrivals.per_year=0"], "expected somebody to wait"),
+        (["--set", "kidneys.per_year=1000000", "--set", "centres.count=1000"], "kidneys x centres"),
+        (["--worlds", "1000000000"], "runs (worlds x policies x tie seeds)"),
+        (["--policies", "modal(" * 3000 + "human" + ")" * 3000], "few brackets"),
+        (["--policies", "llm:\udcff"], "printable"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(
@@ -190,3 +195,29 @@ def test_readme_python_runs(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert done.returncode == 0 and "arm" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("wrong", [["--years", "nan"], ["--years", "0"], ["--seed", "-1"]])
+def test_validate_refuses_what_cannot_be_run(wrong: list[str]) -> None:
+    code, _, err = invoke("validate", "--population", "teaching", *wrong)
+    assert code == 2 and wrong[0][2:] in err
+
+
+def test_validate_shows_misses(tmp_path: Path) -> None:
+    code, out, _ = invoke(
+        "validate", "--population", "teaching", "--years", "1", "--set", "waiting.level=2"
+    )
+    assert code == 0 and "MISS" in out and "not used in fitting" in out
+
+
+def test_text_of_users_is_shown_as_it_is(tmp_path: Path) -> None:
+    """Square brackets are markup to the terminal, dollars mathematics to the figures."""
+    odd = tmp_path / "a$b^$[x].toml"
+    odd.write_text('extends = "teaching"\ndescription = "odd [/note] one"\n')
+    code, out, err = invoke("populations", str(odd))
+    assert code == 0 and "odd [/note] one" in out, err
+    code, out, err = invoke(
+        *("run", "compare", "--population", str(odd), "--policies", "lottery"),
+        *("--worlds", "1", "--years", "1", "--workers", "1", "--out", str(tmp_path / "[/o]")),
+    )
+    assert code == 0 and "[/o]" in out, err

@@ -17,7 +17,7 @@ def frame(values: dict[str, list[list[float]]], measure: str = "deaths") -> pd.D
         for tie_seed, value in enumerate(ties)
     ]
     columns = ["arm", "world", "tie_seed", "measure", "grouping", "group", "value"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(numerator=1.0, denominator=1.0)
 
 
 def test_difference_is_paired_by_world_after_averaging_tie_seeds() -> None:
@@ -43,10 +43,25 @@ def test_ratios_are_compared_on_the_log_scale() -> None:
     assert levels(measured).set_index("arm").loc["x", "value"] == pytest.approx(2.0)
 
 
-def test_undefined_worlds_are_left_out_and_counted() -> None:
+def test_undefined_in_one_world_is_undefined() -> None:
+    """Where a median was not reached, worlds are not like the others: no mean over the rest."""
     measured = frame({"h": [[1.0], [2.0], [3.0]], "x": [[np.nan], [3.0], [5.0]]})
     row = differences(measured, "h").iloc[0]
-    assert row["worlds"] == 2 and row["value"] == pytest.approx(1.5)
+    assert row["worlds"] == 2 and np.isnan(row["value"]) and np.isnan(row["low"])
+    one_tie_seed = frame({"h": [[1.0, 1.0], [2.0, 2.0]], "x": [[np.nan, 3.0], [5.0, 5.0]]})
+    assert np.isnan(differences(one_tie_seed, "h").iloc[0]["value"])
+
+
+def test_a_rate_without_events_counts_as_none() -> None:
+    measured = frame({"h": [[np.nan], [4.0]]}, "mortality_rate")
+    assert np.isnan(levels(measured.assign(numerator=0, denominator=0)).iloc[0]["value"])
+    counted = measured.assign(numerator=[0, 2], denominator=[50, 50])
+    assert levels(counted).iloc[0]["value"] == pytest.approx(2.0)
+
+
+def test_ratios_of_tie_seeds_are_averaged_on_the_log_scale() -> None:
+    measured = frame({"h": [[1.0, 1.0]] * 2, "x": [[4.0, 0.25]] * 2}, "transplant_rate_ratio")
+    assert differences(measured, "h").iloc[0]["value"] == pytest.approx(1.0)
 
 
 def test_one_world_gives_no_interval() -> None:

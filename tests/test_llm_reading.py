@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from policies.ask import letter_masses, parse_text, read_answer
-from policies.elicit import SCHEMAS, Battery
+from policies.elicit import SCHEMAS, Answered, Battery
+from policies.llm import choices
 from populations.errors import InputError
 
 
@@ -123,3 +124,14 @@ def test_every_wording_is_its_own_set_of_questions() -> None:
 def test_an_impossible_battery(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Battery(**options)  # type: ignore[arg-type]
+
+
+def test_a_refusal_with_a_trace_of_a_letter_is_no_choice() -> None:
+    """Next-token probabilities nearly all elsewhere: neither a coin nor a patient."""
+    refusal = read_answer("I'm sorry", [("I", -0.00001), ("C", -12.0), ("A", -13.0)], coin=True)
+    answered = Answered(
+        pair=np.array([0]), a={"age": np.array([30.0])}, b={"age": np.array([40.0])},
+        answers=(refusal,),
+    )  # fmt: skip
+    chosen, usable = choices(answered)
+    assert not usable.any() and not chosen.any()

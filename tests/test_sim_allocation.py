@@ -10,6 +10,8 @@ from policies.human import human
 from policies.protocol import EVERY_SLOT, Choice, Kidney, certain, equal_chances
 from policies.rules import FirstCome, Lottery, Points
 from populations.errors import InputError
+from populations.formulae import epts_percent, epts_raw
+from populations.hazards import Health
 from populations.presets import load_population
 from populations.world import World, make_world
 from sim.allocator import Detail, Lots
@@ -182,12 +184,51 @@ class _Says:
         lambda match: Choice(np.empty(0), 0.0, match.slots[:0]),
         lambda match: Choice(np.ones(1), 0.0, EVERY_SLOT),
         lambda match: certain(int(np.flatnonzero(~match.mask)[0])),
+        lambda match: Choice(np.ones(len(match)) / len(match), 7.0),
+        lambda match: Choice(np.ones(len(match)) / len(match), float("nan")),
+        lambda match: Choice(np.ones(2) / 2, 0.0, match.slots[[1, 0]]),
+        lambda match: Choice(np.ones(2) / 2, 0.0, match.slots[[1, 1]]),
+        lambda match: Choice(np.ones(1), 0.0, np.array([10**6])),
+        lambda match: Choice(np.ones(1), 0.0, slice(0, 1)),
+        lambda match: Choice([1.0], 0.0),
+        lambda match: (np.ones(len(match)) / len(match), 0.0),
+        lambda match: None,
+        lambda match: match["agee"],
+        lambda match: 1 / 0,
     ],
-    ids=["long", "2-d", "nan", "negative", "sum", "slots", "none", "every", "not in the run"],
+    ids=[
+        *("long", "2-d", "nan", "negative", "sum", "slots", "none", "every", "not in the run"),
+        *("tie", "tie nan", "falling", "twice", "far", "slice", "list", "tuple", "nothing"),
+        *("column", "error"),
+    ],
 )
 def test_a_wrong_choice_is_an_error_that_names_the_policy(answer) -> None:
-    with pytest.raises(InputError, match="policy 'says': kidney"):
+    with pytest.raises(InputError, match=r"policy 'says': kidney|asked for column 'agee'"):
         simulate(world(), _Says(answer))
+
+
+def test_chances_for_those_who_cannot_take_the_kidney_end_the_run() -> None:
+    """Every slot is named, eligible or not: whoever is drawn is looked at."""
+    even = _Says(lambda match: Choice(np.ones(len(match.mask)) / len(match.mask), 1.0, EVERY_SLOT))
+    with pytest.raises(InputError, match="holds no candidate"):
+        simulate(world(), even)
+
+
+def test_columns_read_as_of_now() -> None:
+    """Age, dialysis, waiting and EPTS move on while a candidate waits."""
+    seen: list[tuple[float, ...]] = []
+
+    def look(match: Match) -> Choice:
+        now = Health(*(match[name] for name in Health._fields))
+        raw = epts_raw(now.age, now.diabetes, now.prior_transplant, now.dialysis_years)
+        np.testing.assert_array_equal(match["epts"], epts_percent(raw))
+        at_listing = match._candidates._columns["age"][match.rows]
+        np.testing.assert_allclose(match["age"], at_listing + match["waiting_years"])
+        seen.append((match.time, float(match["waiting_years"].max())))
+        return Choice(np.full(len(match), 1 / len(match)), 1.0)
+
+    simulate(world(), _Says(look))
+    assert len(seen) > 20
 
 
 def test_a_policy_may_withhold() -> None:

@@ -95,7 +95,8 @@ def cumulative_incidence(
     text = sentences(
         caption,
         f"Means over worlds; candidates listed after the start; Aalen-Johansen; {design(frame)}, "
-        f"{frame['years'].max():g} years; curves end where a world has nobody left to follow",
+        f"{frame['years'].max():g} years; curves end where follow-up does, or run on once "
+        "everybody has left",
         "Numbers beneath panels: candidates still followed (mean per world)",
     )
     figure = new_figure(0.75 + 1.02 * len(groups), text, min(WIDTH, 1.8 + 1.7 * len(order)))
@@ -199,6 +200,11 @@ def winners_and_losers(
     colours = {arm: style["color"] for arm, style in line_styles(order).items()}
     _points(churn, data[data["what"] == "churn"], shown, colours)
     _points(churn, data[data["what"] == "churn_floor"], shown, colours, hollow=True)
+    own = data[(data["what"] == "churn_floor") & (data["arm"] == reference)]
+    for row in own.itertuples():
+        churn.axvline(row.mean, color=colours[reference], lw=1.0, zorder=1)
+        if np.isfinite(row.low):
+            churn.axvspan(row.low, row.high, color=colours[reference], alpha=0.12, lw=0, zorder=0)
     churn.set_xlim(left=0)
     churn.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
     churn.set(xlabel="churn\n(% of transplants)")
@@ -240,7 +246,12 @@ def _ledger_note(frame: pd.DataFrame, floor: pd.DataFrame | None) -> str:
     interval = "points: mean and 95 % t interval over worlds"
     if frame["world"].nunique() == 1:
         interval = "one world, so no intervals"
-    noise = "; hollow: the same policy with two tie seeds" if floor is not None else ""
+    noise = (
+        "; hollow, and for the reference the vertical line and band: the same policy with two "
+        "tie seeds, that is by lots alone"
+        if floor is not None
+        else ""
+    )
     return (
         "Each candidate under the policy and under the reference in the same world. Coloured bars: "
         "transplanted only under the policy, by what happened to them under the reference (right), "

@@ -26,6 +26,7 @@ STYLE: Any = {  # matplotlib's own type for it lists every setting's name
     "axes.titlelocation": "left",
     "axes.labelsize": 8,
     "axes.linewidth": 0.6,
+    "text.parse_math": False,  # names are text, whatever they hold
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.labelsize": SMALL,
@@ -37,10 +38,18 @@ STYLE: Any = {  # matplotlib's own type for it lists every setting's name
     "lines.linewidth": 1.4,
     "svg.hashsalt": "equipoise",
 }
-FIXED: Mapping[str, str] = {"human": "#000000", "lottery": "#8C8C8C"}
-# Okabe & Ito's colour-blind-safe colours without black and yellow (too faint on white), then two of
-# Tol's (M); the second half is dashed, so that colour is not all there is to go by.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+# The same in every study. Okabe & Ito's colour-blind-safe colours (M).
+FIXED: Mapping[str, str] = {
+    "human": "#000000",
+    "lottery": "#8C8C8C",
+    "llm:local": "#0072B2",
+    "first-come": "#D55E00",
+    "points": "#CC79A7",
+    "life-years": "#009E73",
+}
+# Theirs that are left (yellow is too faint on white), two of Tol's, then the same and more again,
+# dashed, so that colour is not all there is to go by (M).
+PALETTE = ("#E69F00", "#56B4E9", "#882255", "#999933", "#0072B2", "#D55E00", "#009E73", "#CC79A7")
 GROUPING_NAMES = {"sex": "Sex", "race": "Race", "age_band": "Age", "blood_type": "Blood type"}
 GROUPING_NAMES |= {"all": "All candidates"}
 _DASHED = (4.0, 1.2)

@@ -1,0 +1,183 @@
+"""Finished runs are used again when they would come out the same, and only then."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.compare import compare
+from experiments.runner import make_tasks, process_pool, run_task
+from experiments.study import Study
+from policies.human import human
+from policies.protocol import Choice, MatchRun
+from policies.registry import POLICIES, register
+from policies.rules import Lottery
+from populations.errors import InputError
+from populations.presets import load_population
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _registry():
+    before = dict(POLICIES)
+    yield
+    POLICIES.clear()
+    POLICIES.update(before)
+
+
+@dataclass
+class Remembering:
+    """A policy with a state of its own: it must not carry over from run to run."""
+
+    name: str = "remembering"
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def choose(self, match: MatchRun) -> Choice:
+        chances = self.rng.dirichlet(np.ones(len(match)))
+        return Choice(chances / max(chances.sum(), 1.0), 0.0)
+
+
+@dataclass(frozen=True)
+class Unpicklable:
+    name: str = "unpicklable"
+    secret: object = field(default_factory=lambda: lambda: None)
+
+    def choose(self, match: MatchRun) -> Choice:
+        return Choice(np.full(len(match), 1 / len(match)), 1.0)
+
+
+@dataclass(frozen=True)
+class Vandal:
+    """Tries to make everybody younger."""
+
+    name: str = "vandal"
+
+    def choose(self, match: MatchRun) -> Choice:
+        match.constant(_vandalise)
+        return Choice(np.full(len(match), 1 / len(match)), 1.0)
+
+
+def _vandalise(columns):
+    columns["birth"][:] = 0.0
+    return columns["birth"]
+
+
+def small(out: Path, policies: list[str], **changes: object) -> Study:
+    given = {"population": "teaching", "worlds": 2, "years": 1, "tie_seeds": 1, **changes}
+    return Study(policies=policies, out=out, **given)
+
+
+def test_a_policy_with_a_state_starts_afresh_in_every_run(tmp_path: Path) -> None:
+    register("remembering", "for this test")(Remembering)
+    one = compare(small(tmp_path / "one", ["remembering"], tie_seeds=2))
+    with process_pool(2) as pool:
+        two = compare(small(tmp_path / "two", ["remembering"], tie_seeds=2), pool)
+    assert one.measures.equals(two.measures)
+
+
+def test_what_cannot_be_sent_to_a_process_is_refused(tmp_path: Path) -> None:
+    register("unpicklable", "for this test")(Unpicklable)
+    with pytest.raises(InputError, match=r"unpicklable.*another process"):
+        compare(small(tmp_path, ["unpicklable"]))
+
+
+def test_no_policy_can_change_the_world(tmp_path: Path) -> None:
+    register("vandal", "for this test")(Vandal)
+    with pytest.raises(InputError, match=r"vandal.*read-only"):
+        compare(small(tmp_path, ["vandal"]))
+
+
+def keys(out: Path, **changes: object) -> set[str]:
+    study = small(out, ["human"], **changes)
+    parameters = load_population(study.population, study.overrides).parameters
+    tasks = make_tasks(study, parameters, {"human": human()}, human())
+    return {task.folder.name for task in tasks}
+
+
+def test_everything_a_run_rests_on_is_in_its_key(tmp_path: Path) -> None:
+    same = keys(tmp_path)
+    assert keys(tmp_path) == same
+    for changes in (
+        {"seed": 2},
+        {"years": 2},
+        {"tie_seeds": 2},
+        {"discretion": "pair"},
+        {"overrides": ("arrivals.per_year=99",)},
+    ):
+        assert not keys(tmp_path, **changes) & same
+    other = make_tasks(
+        small(tmp_path, ["human"]),
+        load_population("teaching").parameters,
+        {"human": human()},
+        Lottery(),
+    )
+    assert not {task.folder.name for task in other} & same
+
+
+USER_POLICY = """
+from dataclasses import dataclass
+from policies.protocol import Choice
+SIGN = {sign}
+def score(match):
+    return SIGN * match["age"]
+@dataclass(frozen=True)
+class Mine:
+    name: str = "mine"
+    def choose(self, match):
+        best = score(match) == score(match).max()
+        return Choice(best / best.sum(), 0.0)
+"""
+USE_IT = """
+import sys; sys.path[:0] = [{root!r}, "."]
+from experiments.compare import compare; from experiments.study import Study
+from policies.registry import register
+import userpolicy
+register("mine", "by age")(userpolicy.Mine)
+results = compare(Study(population="teaching", policies=["mine"], worlds=1, years=1, tie_seeds=1))
+people = results.measures.query("measure == 'transplant_rate' and grouping == 'age_band'")
+print(people["numerator"].tolist())
+"""
+
+
+def test_changed_code_of_a_user_is_run_again(tmp_path: Path) -> None:
+    """Also where only a constant beside the class has changed."""
+    printed = []
+    for sign in ("1.0", "-1.0"):
+        (tmp_path / "userpolicy.py").write_text(USER_POLICY.format(sign=sign))
+        done = subprocess.run(
+            [sys.executable, "-c", USE_IT.format(root=str(ROOT))],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    assert printed[0] != printed[1]
+
+
+def test_a_damaged_result_is_named_and_never_read(tmp_path: Path) -> None:
+    study = small(tmp_path, ["lottery"])
+    compare(study)
+    damaged = next((tmp_path / "runs").rglob("measures.parquet"))
+    damaged.write_bytes(b"")
+    with pytest.raises(InputError, match=f"{damaged.parent.name}.*delete"):
+        compare(study)
+
+
+def test_a_failing_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    parameters = load_population("teaching").parameters
+    [task] = make_tasks(small(tmp_path, ["v"], worlds=1), parameters, {"v": Vandal()}, human())
+    with pytest.raises(InputError):
+        run_task(task)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_figures_of_an_earlier_study_do_not_stay(tmp_path: Path) -> None:
+    compare(small(tmp_path, ["human", "lottery"]))
+    assert (tmp_path / "figures" / "winners_and_losers.png").exists()
+    compare(small(tmp_path, ["lottery"]))
+    assert not (tmp_path / "figures" / "winners_and_losers.png").exists()
