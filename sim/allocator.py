@@ -178,12 +178,8 @@ def _problem(choice: Choice, match: Match) -> str:
             return f"slots = {slots}: expected EVERY_SLOT or an array"
         expected = len(match.mask)
     else:
-        if slots.dtype.kind != "i" or slots.ndim != 1 or (slots[1:] <= slots[:-1]).any():
-            return "slots must be whole numbers, ascending"
-        if len(slots) and not (slots[0] >= 0 and slots[-1] < len(match.mask)):
-            return f"slots {slots[0]} to {slots[-1]}: expected 0 to {len(match.mask) - 1}"
-        if not match.mask[slots].all():
-            return "a slot holds no candidate of this match run; take slots from the match run"
+        if not _names_candidates(slots, match.mask):
+            return "slots must be whole numbers, ascending, each a slot of this match run"
         expected = len(slots)
     if chances.shape != (expected,) or expected == 0:
         return f"chances must have shape ({expected},), one or more; got {chances.shape}"
@@ -194,6 +190,16 @@ def _problem(choice: Choice, match: Match) -> str:
     if not (total <= 1.0 + _SUM_TOLERANCE and low >= 0.0):
         return f"chances must be >= 0 and sum to at most 1; got {low:g} at least, sum {total:g}"
     return ""
+
+
+def _names_candidates(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:
+    if slots.dtype.kind != "i" or slots.ndim != 1:
+        return False
+    if len(slots) == 1:  # most choices of most rules
+        return bool(0 <= slots[0] < len(mask) and mask[slots[0]])
+    if (slots[1:] <= slots[:-1]).any():
+        return False
+    return len(slots) == 0 or bool(slots[0] >= 0 and slots[-1] < len(mask) and mask[slots].all())
 
 
 class Lots:
