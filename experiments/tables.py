@@ -50,10 +50,11 @@ def print_results(results: Results, console: Console) -> None:
     _print_flags(results, console)
 
 
-def _cell(values: pd.DataFrame, arm: str, measure: str, group: str = "all") -> pd.Series | None:
-    rows = values[
-        (values["arm"] == arm) & (values["measure"] == measure) & (values["group"] == group)
-    ]
+def _cell(
+    values: pd.DataFrame, arm: str, measure: str, grouping: str = "all", group: str = "all"
+) -> pd.Series | None:
+    where = (values["grouping"] == grouping) & (values["group"] == group)
+    rows = values[where & (values["arm"] == arm) & (values["measure"] == measure)]
     return rows.iloc[0] if len(rows) else None
 
 
@@ -124,7 +125,8 @@ def _access_table(results: Results) -> Table:
             if level == reference:
                 continue
             rows = [
-                _cell(results.levels, arm, "transplant_rate_ratio", level) for arm in _arms(results)
+                _cell(results.levels, arm, "transplant_rate_ratio", grouping, level)
+                for arm in _arms(results)
             ]
             cells = ("-" if row is None else _format(row["value"], ".2f") for row in rows)
             table.add_row(f"{level} : {reference}", *cells)
