@@ -69,7 +69,12 @@ def run() -> None:
 @click.option("--worlds", default=6, type=int, help="Independent worlds; intervals are over them.")
 @click.option("--years", default=10.0, type=float, help="Length of each history.")
 @click.option("--seed", default=1, type=int, help="Everything random follows from it.")
-@click.option("--tie-seeds", default=2, type=int, help="Runs of each world with other lots.")
+@click.option(
+    "--tie-seeds",
+    default=2,
+    type=int,
+    help="How often each world is run, each time with other lottery tickets.",
+)
 @click.option(
     "--discretion",
     default="all",

@@ -147,7 +147,7 @@ def effective_number(record: Record) -> pd.DataFrame:
 
 
 @measure(
-    formula="mean position of the recipient in the list shown, 0 = longest listed",
+    formula="mean position of the recipient among the eligible, 0 = longest listed",
     unit="places",
     direction="none",
     discipline="transplant policy (OPTN)",
@@ -157,7 +157,7 @@ def effective_number(record: Record) -> pd.DataFrame:
     by="never",
 )
 def winner_position(record: Record) -> pd.DataFrame:
-    """Mean place in the list shown of those transplanted, where there was a choice."""
+    """Mean place in the match run of those transplanted, where there was a choice."""
     decisions = _real(record)
     place = column(decisions[decisions["outcome"] == "transplanted"], "position")
     return tidy([_mean(place, "winner_position", "no transplant where there was a choice")])
