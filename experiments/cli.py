@@ -47,6 +47,18 @@ def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+_set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
+)
+_seed_option = click.option(
+    "--seed", default=1, type=int, help="Everything random follows from it."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="equipoise")
 def main() -> None:
@@ -68,7 +80,7 @@ def run() -> None:
 @click.option("--reference", default="", help="Arm to take differences against.")
 @click.option("--worlds", default=6, type=int, help="Independent worlds; intervals are over them.")
 @click.option("--years", default=10.0, type=float, help="Length of each history.")
-@click.option("--seed", default=1, type=int, help="Everything random follows from it.")
+@_seed_option
 @click.option(
     "--tie-seeds",
     default=2,
@@ -80,13 +92,7 @@ def run() -> None:
     default="all",
     help="Whom a policy may choose from: all, the first K listed, or pair.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
-)
+@_set_option
 @click.option("--workers", default=0, type=int, help="Processes; 0 for one per core.")
 @click.option(
     "--out", default="results/compare", type=click.Path(path_type=Path), help="Results folder."
@@ -107,7 +113,6 @@ def run_compare(policies: str, workers: int, **options: Any) -> None:
     from policies.registry import split_policies
 
     study = Study(policies=split_policies(policies), **options)
-    study.check()
     if workers < 0:
         raise InputError(f"--workers {workers}: expected 0 or more")
     workers = workers or os.cpu_count() or 1
@@ -163,13 +168,7 @@ def list_policies() -> None:
 
 @main.command("populations")
 @click.argument("name", required=False)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
-)
+@_set_option
 @_plain_errors
 def list_populations(name: str | None, overrides: tuple[str, ...]) -> None:
     """List the populations, or every figure of one with its source."""
@@ -205,14 +204,8 @@ def list_measures() -> None:
 @main.command("validate")
 @click.option("--population", default="us-national", help="The preset to check.")
 @click.option("--years", default=5.0, type=float, help="Length of the history.")
-@click.option("--seed", default=1, type=int, help="Everything random follows from it.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a parameter, as in arrivals.per_year=900; may be repeated.",
-)
+@_seed_option
+@_set_option
 @_plain_errors
 def validate_command(population: str, years: float, seed: int, overrides: tuple[str, ...]) -> None:
     """Print published figures beside simulated ones, misses as misses."""

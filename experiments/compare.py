@@ -124,19 +124,22 @@ def _ledgers(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Who gained and lost against the reference arm; and, as a floor, between two tie seeds."""
     ledgers, floors = [], []
-    for (arm, world), folder in folders.items():
-        record = Record.load(folder / "tie0")
-        label = {"arm": arm, "world": world, "tie_seed": 0}
-        if arm != reference:
-            base = Record.load(folders[reference, world] / "tie0")
+    labels = ["arm", "world", "tie_seed"]
+    for world in dict.fromkeys(world for _, world in folders):
+        base = Record.load(folders[reference, world] / "tie0")
+        for arm in (arm for arm, of_world in folders if of_world == world):
+            folder = folders[arm, world]
+            record = base if arm == reference else Record.load(folder / "tie0")
             if record.meta["exogenous"] != base.meta["exogenous"]:
                 raise RuntimeError(f"{arm}, world {world}: not the same patients and kidneys")
-            ledgers.append(series.ledger(record, base).assign(**label))
-        if tie_seeds > 1:
-            other = Record.load(folder / "tie1")
-            floors.append(series.ledger(other, record).assign(**label))
+            label = dict(zip(labels, (arm, world, 0), strict=True))
+            if arm != reference:
+                ledgers.append(series.ledger(record, base).assign(**label))
+            if tie_seeds > 1:
+                other = Record.load(folder / "tie1")
+                floors.append(series.ledger(other, record).assign(**label))
     return tuple(
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*label])
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=labels)
         for frames in (ledgers, floors)
     )
 

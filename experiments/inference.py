@@ -5,8 +5,6 @@ import pandas as pd
 from scipy.stats import t as student
 
 KEY = ["measure", "grouping", "group"]
-
-
 RATES = ("transplant_rate", "mortality_rate")
 
 

@@ -26,8 +26,7 @@ import policies
 import populations
 import sim
 from experiments import series
-from experiments import study as study_module
-from experiments.study import GROUPINGS, Study
+from experiments.study import Study
 from measures.decisions import split_distance
 from measures.headline import summary
 from measures.inequality import ex_ante
@@ -132,9 +131,8 @@ def _source_digest() -> bytes:
         for path in sorted(Path(str(package.__file__)).parent.rglob("*")):
             if path.suffix in (".py", ".csv"):
                 digest.update(path.read_bytes())
-    for module in (series, study_module):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    digest.update(Path(__file__).read_bytes())
+    for module in (str(series.__file__), __file__):
+        digest.update(Path(module).read_bytes())
     return digest.digest()
 
 
@@ -180,7 +178,7 @@ def _frames(records: list[Record]) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
     for tie_seed, record in enumerate(records):
         for name, frame in (
-            ("measures", summary(record, GROUPINGS)),
+            ("measures", summary(record)),
             ("over_time", series.over_time(record)),
             ("incidence", series.incidence(record)),
         ):

@@ -1,7 +1,5 @@
 """Small tidy frames from whole records: what figures need, so that records need not be kept."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -22,16 +20,6 @@ RATES: dict[str, str] = {"transplant_rate": "transplanted", "mortality_rate": "d
 def reference_group(grouping: str) -> str:
     """The group that the others of a grouping are compared with (as in `measures.rates`)."""
     return rates.REFERENCES.get(grouping, levels(grouping)[0])
-
-
-def _categorical(record: Record) -> Record:
-    """The same record, quicker to group: strings would take most of the time."""
-    text = {name: "category" for name in GROUPINGS if name in record.candidates}
-    return replace(
-        record,
-        candidates=record.candidates.astype(text),
-        fates=record.fates.astype({"fate": "category"}),
-    )
 
 
 def over_time(record: Record) -> pd.DataFrame:
@@ -60,7 +48,6 @@ def over_time(record: Record) -> pd.DataFrame:
     """
     if record.years < WIDTH:
         raise InputError(f"over_time: years: {record.years:g}; must be at least {WIDTH:g}")
-    record = _categorical(record)
     steps = int(np.floor((record.years - WIDTH) / STEP + _SAME_MOMENT)) + 1
     starts = np.asarray(np.arange(steps) * STEP, dtype=np.float64)
     frames = []
@@ -138,7 +125,6 @@ def incidence(record: Record) -> pd.DataFrame:
         the causes sum to 1; NaN where nobody was followed for so long) and ``at_risk``.
         Estimator: `measures.survival.cumulative_incidence`.
     """
-    record = _categorical(record)
     grid = np.arange(int(np.floor(record.years / STEP + _SAME_MOMENT)) + 1) * STEP
     keys = ["grouping", "group", "cause", "years"]
     frames = []

@@ -9,9 +9,6 @@ from populations.parameters import Parameters
 from populations.presets import Population, load_population
 from sim.match import discretion_limit
 
-# Columns of groups that measures are compared over; every world and every arm has them all.
-GROUPINGS: tuple[str, ...] = ("race", "sex", "age_band", "blood_type", "insurance", "neighbourhood")
-
 
 @dataclass(frozen=True)
 class Study:

@@ -1,7 +1,6 @@
 """All headline measures of one record in one tidy frame."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -34,13 +33,6 @@ def summary(record: Record, by: Sequence[str] = GROUPINGS) -> pd.DataFrame:
         Columns ``measures.table.COLUMNS``, one row per (measure, grouping, group). The keys depend
         on ``by`` alone, never on what happened, so frames of two arms join on them one to one.
     """
-    # Each measure reads the groups and fates anew: strings would take most of the time.
-    text = {name: "category" for name in by if name in record.candidates}
-    record = replace(
-        record,
-        candidates=record.candidates.astype(text),
-        fates=record.fates.astype({"fate": "category"}),
-    )
     frames = []
     for card in MEASURES.values():
         if card.reads != "record":

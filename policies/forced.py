@@ -25,7 +25,6 @@ MODES: dict[str, str] = {
 # (D, from McElfresh 2021 with and without the coin).
 SPLIT_EVENLY = 0.5
 
-_ORDERED = ("first_listed", "last_listed", "stable_id")
 Tieing = Davidson | Assembly | Band | Lottery
 
 
@@ -77,8 +76,7 @@ class Forced:
             return np.tensordot(self.base.shares, members, axes=1)
         p_a, p_b, coin = self.base.judge(a, b).T
         if self.mode == "argmax":
-            davidson = self.base.base if isinstance(self.base, Band) else self.base
-            assert isinstance(davidson, Davidson)  # force() refuses the rest
+            davidson = self._fitted()
             first = davidson.values(a) - davidson.values(b) + davidson.order >= 0
             return np.stack([first, ~first, np.zeros(len(first), dtype=bool)], axis=1).astype(float)
         if self.mode in ("renormalise", "forced_human"):
@@ -87,6 +85,12 @@ class Forced:
             return np.stack([share, 1 - share, np.zeros_like(share)], axis=1)
         to_a = coin * self._a_wins_ties(a, b)
         return np.stack([p_a + to_a, p_b + coin - to_a, np.zeros_like(coin)], axis=1)
+
+    def _fitted(self) -> Davidson:
+        """The model whose utilities ``argmax`` compares."""
+        davidson = self.base.base if isinstance(self.base, Band) else self.base
+        assert isinstance(davidson, Davidson)  # force() refuses the rest
+        return davidson
 
     def _a_wins_ties(self, a: Columns, b: Columns) -> np.ndarray:
         if self.mode == "stable_id":
@@ -103,8 +107,7 @@ class Forced:
             members = [Forced(m.name, m, self.mode).choose(match) for m in self.base.members]
             return mix(members, self.base.shares, match)
         if self.mode == "argmax":
-            davidson = self.base.base if isinstance(self.base, Band) else self.base
-            assert isinstance(davidson, Davidson)  # force() refuses the rest
+            davidson = self._fitted()
             if davidson.steady and davidson.order == 0.0:
                 return certain(int(match.best(davidson.values)[0]))
             return certain(int(match.slots[np.argmin(davidson.defeat(match))]))

@@ -1,6 +1,5 @@
 """Every policy by name, one line each, and how a written policy becomes an object."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from policies.human import freedman, human, human_assembly
 from policies.llm import llm_policy
 from policies.protocol import Policy
 from policies.rules import FirstCome, LifeYears, Lottery, Points
-from populations.errors import InputError
+from populations.errors import InputError, did_you_mean
 
 Progress = Callable[[int, int], None]
 MOST_BRACKETS = 20
@@ -107,8 +106,7 @@ def make_policy(text: str, answers: Path, progress: Progress | None = None) -> P
         return llm_policy(name.removeprefix("llm:"), answers, progress=progress)
     if name not in POLICIES:
         known = [*POLICIES, *PATTERNS]
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(name, known, cutoff=0.5)
         raise InputError(f"unknown policy {name!r}: {hint}expected one of {', '.join(known)}")
     return POLICIES[name].make()
 

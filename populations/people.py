@@ -13,14 +13,16 @@ Floats = NDArray[np.float64]
 Streams = Callable[[str], np.random.Generator]
 
 
-def _category(rng: np.random.Generator, n: int, shares: Sequence[float]) -> NDArray[np.int8]:
+def draw_category(rng: np.random.Generator, n: int, shares: Sequence[float]) -> NDArray[np.int8]:
+    """Codes 0, 1, ... drawn with the given shares, shape (n,); one uniform draw for each."""
     cumulative = np.cumsum(shares)
     return np.searchsorted(cumulative / cumulative[-1], rng.random(n), side="right").astype(np.int8)
 
 
-def _histogram(
+def draw_histogram(
     rng: np.random.Generator, n: int, edges: Sequence[float], shares: Sequence[float]
 ) -> Floats:
+    """Numbers even within each class of a histogram, shape (n,); one uniform draw for each."""
     cumulative = np.concatenate([[0.0], np.cumsum(shares)])
     return np.interp(rng.random(n), cumulative / cumulative[-1], edges)
 
@@ -58,7 +60,7 @@ def draw_people(
     """
     n = len(since)
     p = parameters
-    race = _category(streams("race"), n, p.race.shares)
+    race = draw_category(streams("race"), n, p.race.shares)
     age = _ages(p, streams("age"), race)
     band = age_band(age)
     diabetes = np.asarray(p.diabetes.share_by_age)[band]
@@ -68,20 +70,20 @@ def draw_people(
         "age": age,
         "birth": since - age,
         "drinks_per_day": np.asarray(p.drinks_per_day.values, dtype=float)[
-            _category(streams("drinks"), n, p.drinks_per_day.shares)
+            draw_category(streams("drinks"), n, p.drinks_per_day.shares)
         ],
         "child_dependents": _dependents(p, streams("dependents"), band),
         "skin_cancer": _yes(streams("skin cancer"), np.asarray(p.skin_cancer.share_by_age)[band]),
-        "blood_type": _category(streams("blood type"), n, p.blood_type.shares),
+        "blood_type": draw_category(streams("blood type"), n, p.blood_type.shares),
         "cpra": _cpra(p, streams("cpra"), n),
         "crossmatch_start": streams("crossmatch").random(n),
         "diabetes": _yes(streams("diabetes"), diabetes),
         "prior_transplant": _yes(streams("prior transplant"), prior[race]),
         "dialysis_start": since + np.maximum(_dialysis_in(p, streams, race, initial), -age),
-        "sex": _category(streams("sex"), n, p.sex.shares),
+        "sex": draw_category(streams("sex"), n, p.sex.shares),
         "race": race,
-        "insurance": _category(streams("insurance"), n, p.insurance.shares),
-        "neighbourhood": _category(streams("neighbourhood"), n, p.neighbourhood.shares),
+        "insurance": draw_category(streams("insurance"), n, p.insurance.shares),
+        "neighbourhood": draw_category(streams("neighbourhood"), n, p.neighbourhood.shares),
         "registration": streams("registration").integers(0, 2**62, n),
         "centre": streams("centre").integers(0, p.centres.count, n).astype(np.int16),
     }
@@ -96,7 +98,7 @@ def _ages(p: Parameters, rng: np.random.Generator, race: NDArray[np.int8]) -> Fl
     edges, shift = np.asarray(p.age.edges), np.asarray(p.age.shift_by_race)
     cumulative = np.concatenate([[0.0], np.cumsum(p.age.shares)])
     cumulative /= cumulative[-1]
-    shifted = _histogram(rng, len(race), p.age.edges, p.age.shares) + shift[race]
+    shifted = draw_histogram(rng, len(race), p.age.edges, p.age.shares) + shift[race]
     knots = np.unique(edges[:, None] + shift)
     below = np.average(  # share of all races together that is younger, at each knot
         np.interp(knots[:, None] - shift, edges, cumulative), axis=1, weights=p.race.shares
@@ -118,7 +120,7 @@ def _dependents(p: Parameters, rng: np.random.Generator, band: NDArray[np.int8])
 
 
 def _cpra(p: Parameters, rng: np.random.Generator, n: int) -> Floats:
-    cpra = _histogram(rng, n, p.cpra.edges, p.cpra.shares)
+    cpra = draw_histogram(rng, n, p.cpra.edges, p.cpra.shares)
     return np.where(cpra < 1.0, 0.0, cpra)  # below 1 % nothing is listed as unacceptable
 
 
@@ -131,7 +133,7 @@ def _dialysis_in(p: Parameters, streams: Streams, race: NDArray[np.int8], initia
         else (d.edges_at_listing, d.shares_at_listing, d.none_at_listing)
     )
     none_by_race = none * _relative(d.none_ratio_by_race, shares)
-    years = _histogram(streams("dialysis years"), len(race), edges, weights)
+    years = draw_histogram(streams("dialysis years"), len(race), edges, weights)
     years = years * _relative(d.ratio_by_race, shares)[race]
     later = streams("dialysis start").standard_exponential(len(race))
     rate = p.waiting.dialysis_start_per_year

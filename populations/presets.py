@@ -1,6 +1,5 @@
 """Presets: populations as TOML, every figure with its source; loading, extending, overriding."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from populations.errors import InputError
+from populations.errors import InputError, did_you_mean
 from populations.parameters import Parameters
 
 PRESETS = files("populations") / "presets"
@@ -132,15 +131,10 @@ def _text_of(name: str) -> tuple[str, str]:
             raise InputError(f"{name!r}: cannot be read: {error}") from error
     if name not in preset_names():
         raise InputError(
-            f"unknown population {name!r}: {_nearest(name, preset_names())}"
+            f"unknown population {name!r}: {did_you_mean(name, preset_names())}"
             f"expected one of {', '.join(preset_names())}, or a .toml file"
         )
     return f"{name}.toml", (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def _leaves(table: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
@@ -187,7 +181,7 @@ def _explain(error: ValidationError, files_of: Mapping[str, str], name: str) -> 
     source = files_of[within[-1]] if within else name
     if first["type"] == "extra_forbidden":
         allowed = _allowed(key.split(".")[:-1])
-        hint = _nearest(key.split(".")[-1], allowed)
+        hint = did_you_mean(key.split(".")[-1], allowed)
         return f"{source}: {key!r}: unknown key; {hint}allowed here: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{name}: {key} is missing; give it, or extend a preset that has it"

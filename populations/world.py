@@ -13,7 +13,7 @@ from populations import hazards
 from populations.formulae import epts_percent, epts_raw, kdri_from_kdpi
 from populations.hazards import Health
 from populations.parameters import Parameters
-from populations.people import Floats, draw_people
+from populations.people import Floats, draw_category, draw_histogram, draw_people
 from populations.streams import stream
 
 _CHUNK = 50_000  # rows at a time where a yearly grid of hazards is held in memory
@@ -139,10 +139,10 @@ def _cohort(
         return stream(seed, number, f"{name} {purpose}")
 
     if initial:
-        edges, shares = p.list.waiting_years.edges, p.list.waiting_years.shares
-        cumulative = np.concatenate([[0.0], np.cumsum(shares)])
-        uniform = streams("waiting years").random(p.list.initial)
-        listed = -np.interp(uniform, cumulative / cumulative[-1], edges)
+        waited = p.list.waiting_years
+        listed = -draw_histogram(
+            streams("waiting years"), p.list.initial, waited.edges, waited.shares
+        )
         since = np.zeros(p.list.initial)
     else:
         since = listed = _poisson_times(streams("listing"), p.arrivals.per_year, years)
@@ -234,12 +234,10 @@ def _kidneys(p: Parameters, seed: int, number: int, years: float) -> dict[str, N
 
     donor_times = _poisson_times(streams("time"), p.kidneys.per_year / p.kidneys.per_donor, years)
     donors = len(donor_times)
-    cumulative = np.cumsum(p.kidneys.blood_type)
-    blood_type = np.searchsorted(cumulative / cumulative[-1], streams("blood type").random(donors))
     of_donor: dict[str, NDArray[Any]] = {
         "time": donor_times,
         "donor": np.arange(donors),
-        "blood_type": blood_type.astype(np.int8),
+        "blood_type": draw_category(streams("blood type"), donors, p.kidneys.blood_type),
         "kdpi": 100.0 * streams("kdpi").random(donors),  # even by construction of the index
         "crossmatch": streams("crossmatch").random(donors),
         "appeal": streams("appeal").standard_normal(donors),

@@ -58,11 +58,11 @@ class Candidates:
         """A column of ``rows`` at ``time``; ``life_years_gained`` is for this kidney."""
         columns = self._columns
         if name == "age":
-            return time - columns["birth"][rows]
+            return self._age(rows, time)
         if name == "waiting_years":
             return time - columns["listed"][rows]
         if name == "dialysis_years":
-            return np.maximum(time - columns["dialysis_start"][rows], 0.0)
+            return self._dialysis_years(rows, time)
         if name == "epts":
             now = self.health(rows, time)
             raw = epts_raw(now.age, now.diabetes, now.prior_transplant, now.dialysis_years)
@@ -82,11 +82,17 @@ class Candidates:
         """The clinical columns that hazards need, at ``time`` (one, or one per row)."""
         columns = self._columns
         return Health(
-            time - columns["birth"][rows],
-            np.maximum(time - columns["dialysis_start"][rows], 0.0),
+            self._age(rows, time),
+            self._dialysis_years(rows, time),
             columns["diabetes"][rows],
             columns["prior_transplant"][rows],
         )
+
+    def _age(self, rows: Rows, time: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(time - self._columns["birth"][rows])
+
+    def _dialysis_years(self, rows: Rows, time: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.maximum(time - self._columns["dialysis_start"][rows], 0.0)
 
     def constant(self, function: Values) -> Chances:
         """``function`` of everyone, computed once; shape (all candidates,)."""
