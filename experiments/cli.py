@@ -1,51 +1,14 @@
 """The command line: `equipoise run compare`, and lists of what there is."""
 
 import os
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from experiments.terminal import Reporter, console, plain_errors
 from populations.errors import InputError
 from populations.presets import load_population, preset_names
-
-WIDTH_WHEN_PIPED = 160
-
-
-def _console() -> Console:
-    wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=WIDTH_WHEN_PIPED if wide else None)
-
-
-def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Bad input ends in one line and exit code 2; Ctrl-C says what is kept."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except InputError as error:
-            click.echo(f"equipoise: {error}", err=True)
-            sys.exit(2)
-        except OSError as error:
-            place = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            click.echo(f"equipoise: {place}", err=True)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo(
-                "equipoise: interrupted. Finished runs and answers are kept; the same command "
-                "goes on from there.",
-                err=True,
-            )
-            sys.exit(130)
-
-    return wrapped
-
 
 _set_option = click.option(
     "--set",
@@ -103,7 +66,7 @@ def run() -> None:
     type=click.Path(path_type=Path),
     help="Where answers of language models are kept.",
 )
-@_plain_errors
+@plain_errors
 def run_compare(policies: str, workers: int, **options: Any) -> None:
     """The same waitlists under several policies, side by side."""
     from experiments.compare import compare
@@ -116,44 +79,15 @@ def run_compare(policies: str, workers: int, **options: Any) -> None:
     if workers < 0:
         raise InputError(f"--workers {workers}: expected 0 or more")
     workers = workers or os.cpu_count() or 1
-    console = _console()
-    with _Reporter() as progress, process_pool(workers) as pool:
+    terminal = console()
+    with Reporter() as progress, process_pool(workers) as pool:
         results = compare(study, pool if workers > 1 else None, progress)
-    print_results(results, console)
-    console.print(f"Tables and figures: {study.out}", markup=False)
-
-
-class _Reporter:
-    """A progress bar on a terminal; quiet when piped, but for a line where a stage begins."""
-
-    def __init__(self) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        self._bars.start()
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def _report(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
-            if self._bars.disable:
-                click.echo(f"{stage}: {total}", err=True)
-        self._bars.update(self._tasks[stage], completed=done, total=total)
+    print_results(results, terminal)
+    terminal.print(f"Tables and figures: {study.out}", markup=False)
 
 
 @main.command("policies")
-@_plain_errors
+@plain_errors
 def list_policies() -> None:
     """List the policies there are."""
     from experiments.tables import listing
@@ -163,26 +97,26 @@ def list_policies() -> None:
     rows = [(name, entry.description) for name, entry in POLICIES.items()]
     modes = [(f"  MODE {name}", description) for name, description in MODES.items()]
     every = [*rows, *PATTERNS.items(), *modes]
-    _console().print(listing("Policies", every, ("name", "who decides")))
+    console().print(listing("Policies", every, ("name", "who decides")))
 
 
 @main.command("populations")
 @click.argument("name", required=False)
 @_set_option
-@_plain_errors
+@plain_errors
 def list_populations(name: str | None, overrides: tuple[str, ...]) -> None:
     """List the populations, or every figure of one with its source."""
     from experiments.tables import listing, population_table
 
     if name:
-        _console().print(population_table(load_population(name, overrides)))
+        console().print(population_table(load_population(name, overrides)))
         return
     rows = [(preset, load_population(preset).description) for preset in preset_names()]
-    _console().print(listing("Populations", rows, ("name", "what it is")))
+    console().print(listing("Populations", rows, ("name", "what it is")))
 
 
 @main.command("measures")
-@_plain_errors
+@plain_errors
 def list_measures() -> None:
     """List the measures, and what each cannot see."""
     import measures  # noqa: F401  (fills the registry)
@@ -198,7 +132,7 @@ def list_measures() -> None:
         )
         for card in MEASURES.values()
     ]
-    _console().print(listing("Measures", rows, ("name", "what it is", "unit", "cannot see")))
+    console().print(listing("Measures", rows, ("name", "what it is", "unit", "cannot see")))
 
 
 @main.command("validate")
@@ -206,7 +140,7 @@ def list_measures() -> None:
 @click.option("--years", default=5.0, type=float, help="Length of the history.")
 @_seed_option
 @_set_option
-@_plain_errors
+@plain_errors
 def validate_command(population: str, years: float, seed: int, overrides: tuple[str, ...]) -> None:
     """Print published figures beside simulated ones, misses as misses."""
     from experiments.study import check_run
@@ -214,7 +148,7 @@ def validate_command(population: str, years: float, seed: int, overrides: tuple[
 
     check_run(years, seed)
     resolved = load_population(population, overrides)
-    _console().print(validation_table(validate(resolved, seed, years), population, years))
+    console().print(validation_table(validate(resolved, seed, years), population, years))
 
 
 if __name__ == "__main__":
