@@ -11,70 +11,16 @@ from numpy.typing import NDArray
 
 from policies.answers import Answer, AnswerStore, Questions
 from policies.ask import LOCAL, Messages, asking
-from policies.fit import Scale
 from policies.local_model import MODEL
+from policies.schemas import SCHEMAS, Profile
 from populations.errors import InputError
 from populations.schema import Columns
 
-Profile = tuple[float, ...]
 Progress = Callable[[int, int], None]
 
 PROMPTS = Path(__file__).with_name("prompts")
 DEFAULT_PROMPT = "study-1"
 ORDERS = ("ab", "ba")
-
-
-@dataclass(frozen=True)
-class ProfileSchema:
-    """What a patient in a question is.
-
-    Parameters
-    ----------
-    levels : dict of attribute to values, in the attribute's unit
-        Every combination is a profile.
-    describe : callable
-        The words that a profile is shown in.
-    """
-
-    levels: dict[str, tuple[float, ...]]
-    describe: Callable[[Profile], str]
-
-    @property
-    def scale(self) -> Scale:
-        """The lowest and highest value of each attribute."""
-        return {name: (values[0], values[-1]) for name, values in self.levels.items()}
-
-
-def _indecision3(profile: Profile) -> str:
-    age, drinks, dependents = profile
-    return (
-        f"{age:.0f} years old, {drinks:.0f} drink{'' if drinks == 1 else 's'} per day prediagnosis,"
-        f" {dependents:.0f} child dependent{'' if dependents == 1 else 's'}"
-    )
-
-
-def _freedman3(profile: Profile) -> str:
-    age, drinks, cancer = profile
-    drinking = "5 alcoholic drinks per day" if drinks > 1 else "1 alcoholic drink per month"
-    health = "skin cancer in remission" if cancer else "no other major health problems"
-    return f"{age:.0f} years old, {drinking} prediagnosis, {health}"
-
-
-SCHEMAS: dict[str, ProfileSchema] = {
-    # Ranges and words of McElfresh et al. 2021, study 2 (R).
-    "indecision3": ProfileSchema(
-        {
-            "age": tuple(range(25, 71)),
-            "drinks_per_day": (1, 2, 3, 4, 5),
-            "child_dependents": (0, 1, 2),
-        },
-        _indecision3,
-    ),
-    # The eight profiles of Freedman et al. 2020 (R); numbers and words from memory (M).
-    "freedman3": ProfileSchema(
-        {"age": (30, 70), "drinks_per_day": (1 / 30, 5), "skin_cancer": (0, 1)}, _freedman3
-    ),
-}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Fitting Davidson's model to answers by maximum likelihood, and how well it predicts new pairs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +7,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax, xlogy
 
+from policies.schemas import Scale
 from populations.errors import InputError
 from populations.schema import Columns
 
 Floats = NDArray[np.float64]
-Scale = Mapping[str, tuple[float, float]]
 
 # Half of this times the squared parameters is added to the negative log-likelihood, in answers.
 # Without it a model that answers by position alone has an infinite order effect. It moves the fit

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from policies.davidson import Band, Davidson, Linear, modal
-from policies.elicit import SCHEMAS, Answered, Battery, Progress, elicit
+from policies.elicit import Answered, Battery, Progress, elicit
 from policies.fit import Fit, Floats, fit_davidson, held_out
+from policies.schemas import SCHEMAS
 from populations.errors import InputError
 
 FIRST, SECOND, COIN = range(3)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from policies.ask import letter_masses, parse_text, read_answer
-from policies.elicit import SCHEMAS, Answered, Battery
+from policies.elicit import Answered, Battery
 from policies.llm import choices
+from policies.schemas import SCHEMAS
 from populations.errors import InputError
 
 
