@@ -1,5 +1,11 @@
-"""The embedded language model: SmolLM2-135M-Instruct, served by llama.cpp inside this process."""
+"""The embedded language model: SmolLM2-135M-Instruct, served by llama.cpp inside this process.
 
+An adapter (low-rank weights added to the model's own, made by `equipoise finetune`) is a folder
+with ``adapter.gguf`` and ``card.json``: one of those in ``policies/adapters/``, by name, or any
+other, by path.
+"""
+
+import hashlib
 import importlib.util
 import os
 import secrets
@@ -10,6 +16,7 @@ from typing import NamedTuple
 
 from populations.errors import InputError
 
+ADAPTERS = Path(__file__).with_name("adapters")
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
 CONTEXT_TOKENS = 1024
 MOST_THREADS = 4
@@ -42,6 +49,30 @@ def weights_file() -> Path:
     )
 
 
+def adapter_file(adapter: str) -> Path:
+    """Path of an adapter's weights, from its name or its folder.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for folder in (ADAPTERS / adapter, Path(adapter)):
+        if (folder / "adapter.gguf").is_file():
+            return folder / "adapter.gguf"
+    shipped = sorted(path.parent.name for path in ADAPTERS.glob("*/adapter.gguf"))
+    raise InputError(
+        f"adapter {adapter!r}: expected one of {', '.join(shipped) or '(none are shipped)'}, or a "
+        "folder with adapter.gguf as `equipoise finetune` leaves it"
+    )
+
+
+def adapter_key(adapter: str) -> str:
+    """What answers are kept under: the adapter's folder and the beginning of its weights' hash."""
+    path = adapter_file(adapter)
+    return f"{path.parent.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
 def _free_cores() -> int:
     """How many threads to use; the answers do not depend on it.
 
@@ -53,16 +84,21 @@ def _free_cores() -> int:
 
 
 @contextmanager
-def local_model() -> Iterator[Endpoint]:
+def local_model(adapter: str | None = None) -> Iterator[Endpoint]:
     """Serve the embedded model on a free loopback port for as long as the context lasts.
 
     One prompt at a time and no prompt cache: numbers computed after a cached prefix differ in the
     first decimal of a log-probability, so an answer would depend on what was asked before.
 
+    Parameters
+    ----------
+    adapter : str, optional
+        Name or folder of an adapter that changes its answers.
+
     Raises
     ------
     InputError
-        If xllamacpp or the weights are missing, or cannot be loaded.
+        If xllamacpp, the weights or the adapter are missing, or cannot be loaded.
     """
     weights = weights_file()
     try:
@@ -82,6 +118,9 @@ def local_model() -> Iterator[Endpoint]:
     parameters.port = 0  # any free port
     parameters.api_keys = [key]
     parameters.verbosity = 0
+    if adapter is not None:
+        low_rank = xllamacpp.CommonAdapterLoraInfo(str(adapter_file(adapter)), 1.0)
+        parameters.lora_adapters = [low_rank]
     try:
         server = xllamacpp.Server(parameters)
     except RuntimeError as error:
