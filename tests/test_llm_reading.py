@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from policies.ask import letter_masses, parse_text, read_answer
-from policies.elicit import Answered, Battery
+from policies.answers import Answer
+from policies.elicit import Answered
 from policies.llm import choices
-from policies.schemas import SCHEMAS
-from populations.errors import InputError
+from policies.reading import Form, letter_masses, parse_text, read_answer
+
+COIN = Form(2, "coin", False)
 
 
 @pytest.mark.parametrize(
@@ -42,97 +43,154 @@ from populations.errors import InputError
     ],
 )
 def test_the_strict_parser(text: str, letter: str | None) -> None:
-    assert parse_text(text) == letter
+    assert parse_text(text, COIN) == letter
+
+
+@pytest.mark.parametrize(
+    "option, text, letter",
+    [
+        ("coin", "Heads", "C"),
+        ("coin", "tails.", "C"),
+        ("study", "heads", "C"),
+        ("study", "Choose A", "A"),
+        ("undecided", "heads", None),
+        ("none", "heads", None),
+        ("none", "C", None),
+        ("none", "flip a coin", None),
+        ("undecided", "Flip a coin", None),
+        ("undecided", "C. Cannot decide", "C"),
+        ("undecided", "I can\u2019t decide.", "C"),
+        ("coin", "I cannot decide", None),
+        ("coin", "Heads, so A", None),
+    ],
+)
+def test_what_stands_for_indecision(option: str, text: str, letter: str | None) -> None:
+    assert parse_text(text, Form(2, option, False)) == letter
+
+
+@pytest.mark.parametrize(
+    "text, letter",
+    [
+        ("Both matter. A is younger.\nAnswer: B", "B"),
+        ("So.\n\n**Answer: A**\n", "A"),
+        ("**Final answer:** C. Flip a coin", "C"),
+        ("Answer: heads", "C"),
+        ("Answer: A", "A"),
+        ("Answer: A\nBut B is younger.", None),
+        ("A", None),
+        ("My answer would be A", None),
+        ("The answer: A", None),
+        ("Answer: A or B", None),
+        ("Answer:", None),
+        ("", None),
+    ],
+)
+def test_reasoning_ends_in_a_line_of_its_own(text: str, letter: str | None) -> None:
+    assert parse_text(text, Form(2, "coin", True)) == letter
+
+
+def test_a_list_has_a_letter_per_patient_and_one_for_the_coin() -> None:
+    form = Form(4, "coin", False)
+    assert form.letters == "ABCDE"
+    assert parse_text("Give D the kidney", form) == "D"
+    assert parse_text("Give E the kidney", form) is None
+    assert parse_text("flip a coin", form) == "E"
+    answer = read_answer("C", [("C", np.log(0.5)), ("E", np.log(0.25))], form)
+    assert answer.chosen == (0.0, 0.0, pytest.approx(0.5), 0.0)
+    assert (answer.coin, answer.other) == (pytest.approx(0.25), pytest.approx(0.25))
 
 
 def test_variants_of_a_letter_are_one_answer() -> None:
     tokens = [("A", 0.3), (" A", 0.1), ("A.", 0.05), ("B", 0.2), ("To", 0.15), ("a", 0.1)]
-    masses = letter_masses([(token, float(np.log(p))) for token, p in tokens])
+    masses = letter_masses([(token, float(np.log(p))) for token, p in tokens], "ABC")
     assert masses == {"A": pytest.approx(0.45), "B": pytest.approx(0.2), "C": 0.0}
+
+
+def masses(answer: Answer) -> tuple[float, ...]:
+    return (*answer.chosen, answer.coin, answer.other)
 
 
 def test_probabilities_leave_the_rest_to_other() -> None:
     tokens = [("A", np.log(0.5)), ("C", np.log(0.2)), ("I", np.log(0.3))]
-    answer = read_answer("A", tokens, coin=True)
-    assert answer[:5] == (
-        pytest.approx(0.5), 0.0, pytest.approx(0.2), pytest.approx(0.3), "logprobs"
-    )  # fmt: skip
-    forced = read_answer("A", tokens, coin=False)
-    assert (forced.coin, forced.other) == (0.0, pytest.approx(0.5))
-
-
-def test_a_refusal_is_never_a_coin() -> None:
-    answer = read_answer("I'm sorry, I can't choose.", [], coin=True)
-    assert answer[:5] == (0.0, 0.0, 0.0, 1.0, "text")
-    assert answer.raw == "I'm sorry, I can't choose."
-    assert read_answer("C", [], coin=False)[:4] == (0.0, 0.0, 0.0, 1.0)
-    assert read_answer("C", [], coin=True)[:4] == (0.0, 0.0, 1.0, 0.0)
-
-
-def test_a_spelled_out_answer_is_read_where_no_token_is_a_letter() -> None:
-    answer = read_answer("Patient B", [("Patient", -0.01)], coin=True)
-    assert answer[:5] == (0.0, 1.0, 0.0, 0.0, "text")
-
-
-def test_a_battery_of_distinct_pairs() -> None:
-    pairs = Battery(n_pairs=240).pairs()
-    assert len({frozenset(pair) for pair in pairs}) == 240
-    assert all(a != b for a, b in pairs)
-    ages, drinks, dependents = (
-        {value for pair in pairs for value in (pair[0][i], pair[1][i])} for i in range(3)
-    )
-    assert min(ages) >= 25 and max(ages) <= 70 and len(ages) > 40
-    assert drinks == {1, 2, 3, 4, 5} and dependents == {0, 1, 2}
-    assert Battery(n_pairs=240).pairs() == pairs != Battery(n_pairs=240, seed=2).pairs()
-    assert Battery(n_pairs=20).pairs() == pairs[:20]
-
-
-def test_the_eight_profiles_have_28_pairs() -> None:
-    pairs = Battery("freedman3").pairs()
-    assert len({frozenset(pair) for pair in pairs}) == len(pairs) == 28
-    assert SCHEMAS["freedman3"].scale == {
-        "age": (30, 70), "drinks_per_day": (1 / 30, 5), "skin_cancer": (0, 1)
-    }  # fmt: skip
-
-
-def test_the_question_is_worded_as_in_the_study() -> None:
-    young, old = (30.0, 1.0, 2.0), (61.0, 4.0, 1.0)
-    text = Battery().messages(young, old)[1]["content"]
-    assert "Patient A: 30 years old, 1 drink per day prediagnosis, 2 child dependents\n" in text
-    assert "Patient B: 61 years old, 4 drinks per day prediagnosis, 1 child dependent\n" in text
-    assert text.endswith("C. Flip a coin")
-    forced = Battery(coin=False).messages(old, young)[1]["content"]
-    assert "Patient A: 61 years old" in forced
-    assert "coin" not in forced.casefold()
-
-
-def test_every_wording_is_its_own_set_of_questions() -> None:
-    batteries = [Battery(), Battery(coin=False), Battery("freedman3")]
-    assert len({battery.questions("m") for battery in batteries}) == 3
-    assert len({battery.questions("m").prompt for battery in batteries}) == 3
-    assert Battery(n_pairs=5).questions("m") == Battery(seed=3).questions("m")
-    assert Battery().questions("local").model == "local/SmolLM2-135M-Instruct.Q4_1"
+    answer = read_answer("A", tokens, COIN)
+    assert masses(answer) == pytest.approx((0.5, 0.0, 0.2, 0.3))
+    assert (answer.first, answer.second) == answer.chosen
+    assert (answer.category, answer.read) == ("choice", "logprobs")
+    forced = read_answer("A", tokens, Form(2, "none", False))
+    assert masses(forced) == pytest.approx((0.5, 0.0, 0.0, 0.5))
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    "shares, category",
     [
-        ({"schema": "nine"}, "schema 'nine'"),
-        ({"n_pairs": 1}, "n_pairs = 1"),
-        ({"prompt": "lost"}, "prompt 'lost'"),
+        ((0.4, 0.2, 0.3), "choice"),
+        ((0.1, 0.3, 0.4), "coin"),
+        ((0.2, 0.2, 0.05), "unparseable"),
+        ((0.0, 0.0, 0.0), "unparseable"),
     ],
 )
-def test_an_impossible_battery(options: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Battery(**options)  # type: ignore[arg-type]
+def test_the_category_is_that_of_the_likeliest_outcome(
+    shares: tuple[float, ...], category: str
+) -> None:
+    rest = 1.0 - sum(shares)
+    tokens = [(t, float(np.log(p))) for t, p in zip("ABCX", (*shares, rest), strict=True) if p > 0]
+    assert read_answer("", tokens, COIN).category == category
+
+
+@pytest.mark.parametrize(
+    "text, cut, category",
+    [
+        ("B", False, "choice"),
+        ("C", False, "coin"),
+        ("tails", False, "coin"),
+        ("I can't help with that", False, "refusal"),
+        ("I'm sorry, but this is not for me to", True, "refusal"),
+        ("As an AI language model, I", True, "refusal"),
+        ("I am unable to choose.", False, "refusal"),
+        ("Well, let us begin with", True, "cut off"),
+        ("The younger one", False, "unparseable"),
+        ("", False, "unparseable"),
+    ],
+)
+def test_every_text_has_a_category(text: str, cut: bool, category: str) -> None:
+    answer = read_answer(text, [], COIN, cut=cut)
+    assert (answer.category, answer.read) == (category, "text")
+    assert sum(masses(answer)) == 1.0
+    assert answer.other == (category not in ("choice", "coin"))
+
+
+def test_reasoning_that_was_cut_off_has_no_last_line() -> None:
+    form = Form(2, "coin", True)
+    assert read_answer("Hm.\nAnswer: A", [], form).category == "choice"
+    assert read_answer("Hm.\nAnswer: A", [], form, cut=True).category == "cut off"
+
+
+def test_a_refusal_is_never_a_coin() -> None:
+    answer = read_answer("I'm sorry, I can't choose.", [], COIN)
+    assert masses(answer) == (0.0, 0.0, 0.0, 1.0)
+    assert (answer.category, answer.raw) == ("refusal", "I'm sorry, I can't choose.")
+
+
+def test_a_spelled_out_answer_is_read_where_no_token_is_a_letter() -> None:
+    tokens = [("Patient", -0.01), ("A", -6.0)]
+    answer = read_answer("Patient B", tokens, COIN)
+    assert (answer.chosen, answer.read) == ((0.0, 1.0), "text")
+
+
+def test_a_word_that_looks_like_a_letter_is_no_choice() -> None:
+    tokens = [("A", np.log(0.9)), ("B", np.log(0.05))]
+    answer = read_answer("A patient should not be chosen by a machine", tokens, COIN)
+    assert masses(answer) == (0.0, 0.0, 0.0, 1.0)
+    assert answer.category == "unparseable"
+    assert read_answer("A. Give A the kidney, since", tokens, COIN).first == pytest.approx(0.9)
 
 
 def test_a_refusal_with_a_trace_of_a_letter_is_no_choice() -> None:
     """Next-token probabilities nearly all elsewhere: neither a coin nor a patient."""
-    refusal = read_answer("I'm sorry", [("I", -0.00001), ("C", -12.0), ("A", -13.0)], coin=True)
-    answered = Answered(
-        pair=np.array([0]), a={"age": np.array([30.0])}, b={"age": np.array([40.0])},
-        answers=(refusal,),
-    )  # fmt: skip
+    refusal = read_answer("I'm sorry", [("I", -0.00001), ("C", -12.0), ("A", -13.0)], COIN)
+    assert refusal.category == "refusal"
+    patients = ({"age": np.array([30.0])}, {"age": np.array([40.0])})
+    zero = np.array([0])
+    answered = Answered(patients, zero, zero, zero, [refusal])
     chosen, usable = choices(answered)
     assert not usable.any() and not chosen.any()
