@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.protocol import EVERY_SLOT, Chances, Choice, MatchRun, equal_chances
+from populations.errors import InputError
 from populations.schema import Columns
 
 Values = Callable[[Columns], Chances]
@@ -42,13 +43,16 @@ class Linear:
 
     def __call__(self, columns: Columns) -> Chances:
         """Utility of each candidate, shape (n,)."""
-        return np.sum(
-            [
+        try:
+            terms = [
                 weight * (columns[name] - low) / (high - low)
                 for name, (weight, low, high) in self.weights.items()
-            ],
-            axis=0,
-        )
+            ]
+        except KeyError as missing:
+            raise InputError(
+                f"values depend on {missing}: expected candidates of whom it is known"
+            ) from None
+        return np.sum(terms, axis=0)
 
 
 class TieModel(NamedTuple):
@@ -243,6 +247,7 @@ class Assembly:
     name: str
     members: tuple[Davidson, ...]
     shares: tuple[float, ...]
+    card: dict[str, Any] = field(default_factory=dict)
 
     def judge(self, a: Columns, b: Columns) -> Chances:
         """Mean of the classes' judgements by their shares, shape (n, 3)."""

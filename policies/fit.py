@@ -3,20 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax, xlogy
+from scipy.special import xlogy
 
+from policies.likelihood import Floats as Floats  # for those who use a fit
+from policies.likelihood import Ints, chances, differences, folds, maximise
 from policies.schemas import Scale
 from populations.errors import InputError
 from populations.schema import Columns
 
-Floats = NDArray[np.float64]
-
-# Half of this times the squared parameters is added to the negative log-likelihood, in answers.
-# Without it a model that answers by position alone has an infinite order effect. It moves the fit
-# to 5,000 human answers by about 1e-5.
-RIDGE = 0.01
 FOLDS = 10
 _FOLD_SEED = 0
 
@@ -72,14 +66,21 @@ def fit_davidson(
     InputError
         If the answers are not probabilities, or a coin is flipped that was not offered.
     """
-    answers = _checked(answers, coin)
-    features = _features(a, b, scale, coin, order)
-    best = _maximise(features, answers, np.ones(len(answers)) if counts is None else counts)
+    _check(answers, coin)
+    weights = np.ones(len(answers)) if counts is None else counts
+    x = differences(a, b, scale, order)
+    return as_fit(maximise(x, answers, weights[None], coin=coin)[0], scale, coin, order)
+
+
+def as_fit(parameters: Floats, scale: Scale, coin: bool, order: bool) -> Fit:
+    """Parameters, shape (p,), by what they are: weights, then the order effect, then lambda."""
     k = len(scale)
     weights = {
-        name: (float(weight), *scale[name]) for name, weight in zip(scale, best[:k], strict=True)
+        name: (float(weight), *scale[name])
+        for name, weight in zip(scale, parameters[:k], strict=True)
     }
-    return Fit(weights, float(best[-1]) if coin else -np.inf, float(best[k]) if order else 0.0)
+    log_tie = float(parameters[-1]) if coin else -np.inf
+    return Fit(weights, log_tie, float(parameters[k]) if order else 0.0)
 
 
 def held_out(
@@ -87,7 +88,7 @@ def held_out(
     b: Columns,
     answers: Floats,
     scale: Scale,
-    pair: NDArray[np.int_],
+    pair: Ints,
     *,
     coin: bool = True,
     order: bool = True,
@@ -114,81 +115,33 @@ def held_out(
     InputError
         If there are fewer than two pairs.
     """
-    answers = _checked(answers, coin)
+    _check(answers, coin)
     pairs = np.unique(pair)
     if len(pairs) < 2:
         raise InputError(f"held-out fidelity: {len(pairs)} answered pairs: expected 2 or more")
-    features = _features(a, b, scale, coin, order)
-    folds = np.random.default_rng(_FOLD_SEED).permutation(len(pairs)) % min(FOLDS, len(pairs))
-    fold = folds[np.searchsorted(pairs, pair)]
-    fitted, constant = np.empty_like(answers), np.empty_like(answers)
-    for number in range(folds.max() + 1):
-        test, train = fold == number, fold != number
-        parameters = _maximise(features[train], answers[train], np.ones(train.sum()))
-        fitted[test] = softmax(features[test] @ parameters, axis=1)
-        # One more answer, spread evenly: an answer never given is rare, not impossible.
-        total = answers[train].sum(axis=0) + 1 / answers.shape[1]
-        constant[test] = total / total.sum()
+    x = differences(a, b, scale, order)
+    fold = folds(pair, FOLDS, _FOLD_SEED)
+    train = np.arange(fold.max() + 1)[:, None] != fold
+    fitted = maximise(x, answers, train.astype(float), coin=coin)[fold]
+    advantage = np.sum(x * fitted[:, : x.shape[1]], axis=1)
+    predicted = chances(advantage, fitted[:, -1] if coin else -np.inf)
+    # One more answer, spread evenly: an answer never given is rare, not impossible.
+    offered = np.array([1, 1, coin]) / (2 + coin)
+    total = train @ answers + offered
+    constant = (total / total.sum(axis=1, keepdims=True))[fold]
     scores = {
-        **_scores(answers, fitted),
+        **_scores(answers, predicted),
         **{f"{name}_constant": value for name, value in _scores(answers, constant).items()},
     }
     scores["entropy_floor"] = float(-xlogy(answers, answers).sum(axis=1).mean())
     return scores
 
 
-def _checked(answers: Floats, coin: bool) -> Floats:
+def _check(answers: Floats, coin: bool) -> None:
     if np.any(answers < 0) or not np.allclose(answers.sum(axis=1), 1):
         raise InputError("answers to fit: expected probabilities >= 0 that sum to 1 in every row")
-    if coin:
-        return answers
-    if np.any(answers[:, 2] > 0):
+    if not coin and np.any(answers[:, 2] > 0):
         raise InputError("answers to fit: a coin was flipped that was not offered")
-    return answers[:, :2]
-
-
-def _features(a: Columns, b: Columns, scale: Scale, coin: bool, order: bool) -> Floats:
-    """What multiplies the parameters in each answer's score, shape (n, answers, parameters).
-
-    The parameters are one weight per attribute, the order effect, lambda; the scores are
-    d.w + order, -(d.w + order) and lambda.
-    """
-    columns = [(a[name] - b[name]) / (high - low) for name, (low, high) in scale.items()]
-    if order:
-        columns.append(np.ones(len(columns[0])))
-    difference = np.stack(columns, axis=1).astype(float)
-    n, k = difference.shape
-    if not coin:
-        return np.stack([difference, -difference], axis=1)
-    features = np.zeros((n, 3, k + 1))
-    features[:, 0, :k], features[:, 1, :k] = difference, -difference
-    features[:, 2, k] = 1.0
-    return features
-
-
-def _maximise(features: Floats, answers: Floats, counts: Floats) -> Floats:
-    """Parameters of the best multinomial logit: a convex problem, solved by Newton steps."""
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        scores = features @ parameters
-        value = -np.sum(counts[:, None] * answers * log_softmax(scores, axis=1))
-        residual = counts[:, None] * (softmax(scores, axis=1) - answers)
-        gradient = np.einsum("na,nap->p", residual, features)
-        return value + RIDGE / 2 * parameters @ parameters, gradient + RIDGE * parameters
-
-    def curvature(parameters: Floats) -> Floats:
-        chances = softmax(features @ parameters, axis=1)
-        mean = np.einsum("na,nap->np", chances, features)
-        centred = features - mean[:, None, :]
-        weighted = (counts[:, None] * chances)[:, :, None] * centred
-        hessian = np.einsum("nap,naq->pq", weighted, centred)
-        return np.asarray(hessian + RIDGE * np.eye(len(parameters)))
-
-    start = np.zeros(features.shape[2])
-    result = minimize(
-        loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-6}
-    )
-    return np.asarray(result.x)
 
 
 def _scores(observed: Floats, predicted: Floats) -> dict[str, float]:
