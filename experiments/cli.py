@@ -6,6 +6,10 @@ from typing import Any
 
 import click
 
+from experiments.commands.align import align_command
+from experiments.commands.answers import answers_command
+from experiments.commands.elicit import elicit_command
+from experiments.commands.fit import fit_command
 from experiments.terminal import Reporter, console, plain_errors
 from populations.errors import InputError
 from populations.presets import load_population, preset_names
@@ -150,6 +154,11 @@ def validate_command(population: str, years: float, seed: int, overrides: tuple[
     resolved = load_population(population, overrides)
     console().print(validation_table(validate(resolved, seed, years), population, years))
 
+
+main.add_command(align_command)
+main.add_command(answers_command)
+main.add_command(elicit_command)
+main.add_command(fit_command)
 
 if __name__ == "__main__":
     main()

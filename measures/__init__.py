@@ -3,6 +3,24 @@
 Importing this package fills ``measures.registry.MEASURES`` with the card of every measure.
 """
 
-from measures import alignment, decisions, inequality, outcomes, rates, survival
+from measures import (
+    alignment,
+    coherence,
+    decisions,
+    indecision,
+    inequality,
+    outcomes,
+    rates,
+    survival,
+)
 
-__all__ = ["alignment", "decisions", "inequality", "outcomes", "rates", "survival"]
+__all__ = [
+    "alignment",
+    "coherence",
+    "decisions",
+    "indecision",
+    "inequality",
+    "outcomes",
+    "rates",
+    "survival",
+]

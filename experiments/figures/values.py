@@ -20,6 +20,7 @@ from experiments.figures.style import (
 )
 
 YEARS = "years of age"
+_REACH = 4.0  # times the reference's largest, beyond which nothing is drawn to scale
 _COLUMNS = ["policy", "term", "value", "low", "high", "unit"]
 
 
@@ -46,8 +47,9 @@ def weights(
     Returns
     -------
     Plot
-        Minus infinity (lambda of a policy without a coin) is a triangle at the left edge. The data
-        are the frame's rows.
+        Minus infinity (lambda of a policy without a coin), and whatever lies several times further
+        from 0 than all of the reference's, is a triangle at the edge. The data are the frame's
+        rows.
     """
     order = arms_of(frame.rename(columns={"policy": "arm"}), arms, None)
     present = [arm for arm in order if arm in set(frame["policy"])]
@@ -55,11 +57,11 @@ def weights(
     trade = frame["unit"] == YEARS
     parts = [part for part in (frame[~trade], frame[trade]) if not part.empty]
     rows = max(part["term"].nunique() for part in parts)
-    text = sentences(caption, _note(frame))
+    text = sentences(caption, _note(frame, reference))
     figure = new_figure(0.75 + rows * max(0.36, 0.1 + 0.085 * len(present)), text)
     panels = figure.subplots(1, len(parts), squeeze=False)[0]
     for axes, part in zip(panels, parts, strict=True):
-        _panel(axes, part, present, order)
+        _panel(axes, part, present, order, _reach(part, reference))
         exchange = (part["unit"] == YEARS).all()
         axes.set_xlabel(
             "counts like being this many years younger" if exchange else "weight (units of utility)"
@@ -73,36 +75,46 @@ def weights(
     return Plot(figure, frame[_COLUMNS].reset_index(drop=True))
 
 
-def _note(frame: pd.DataFrame) -> str:
-    interval = "Lines: intervals where known." if frame["low"].notna().any() else "No intervals."
-    never = " Triangle: minus infinity, the policy never flips a coin."
-    return interval + (never if np.isneginf(frame["value"]).any() else "")
+def _note(frame: pd.DataFrame, reference: str) -> str:
+    text = "Lines: intervals where known." if frame["low"].notna().any() else "No intervals."
+    if np.isneginf(frame["value"]).any():
+        text += " Triangle: minus infinity, the policy never flips a coin."
+    parts = (part for _, part in frame.groupby(frame["unit"] == YEARS))
+    finite = [(part["value"][np.isfinite(part["value"])], part) for part in parts]
+    if any((values.abs() > _reach(part, reference)).any() for values, part in finite):
+        text += " Triangle elsewhere: beyond the axis, see the data."
+    return text
 
 
-def _panel(axes: Axes, part: pd.DataFrame, present: Sequence[str], order: Sequence[str]) -> None:
+def _reach(part: pd.DataFrame, reference: str) -> float:
+    """How far from 0 the axis may go."""
+    own = part.loc[part["policy"] == reference, ["value", "low", "high"]].abs().to_numpy()
+    known = own[np.isfinite(own)]
+    return _REACH * float(known.max()) if known.size and known.max() > 0 else np.inf
+
+
+def _panel(
+    axes: Axes, part: pd.DataFrame, present: Sequence[str], order: Sequence[str], reach: float
+) -> None:
     terms = list(dict.fromkeys(part["term"]))
     styles = line_styles(order)
     step = 0.7 / max(len(present), 2)
     for row in part.itertuples():
         colour = styles[row.policy]["color"]
         place = terms.index(row.term) + step * (present.index(row.policy) - (len(present) - 1) / 2)
-        if np.isneginf(row.value):
-            left = axes.get_yaxis_transform()
-            axes.plot(0.015, place, "<", color=colour, ms=4, transform=left, label=row.policy)
+        if np.isneginf(row.value) or abs(row.value) > reach:
+            edge, mark = (0.015, "<") if row.value < 0 else (0.985, ">")
+            across = axes.get_yaxis_transform()
+            axes.plot(edge, place, mark, color=colour, ms=4, transform=across, label=row.policy)
             continue
-        axes.plot([row.low, row.high], [place, place], color=colour, lw=1.2)
+        ends = np.clip([row.low, row.high], -reach, reach)
+        axes.plot(ends, [place, place], color=colour, lw=1.2)
         axes.plot(row.value, place, "o", ms=4, color=colour, label=row.policy)
     for edge in range(1, len(terms)):
         axes.axhline(edge - 0.5, color="#DDDDDD", lw=0.6, zorder=0)
     axes.axvline(0, color=GREY, lw=0.8, ls="--", zorder=1)
     axes.set_ylim(len(terms) - 0.5, -0.5)
-    axes.set_yticks(range(len(terms)), [_label(part, term) for term in terms])
+    axes.set_yticks(range(len(terms)), [term.replace("_", " ") for term in terms])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.08)
-
-
-def _label(part: pd.DataFrame, term: str) -> str:
-    unit = str(part.loc[part["term"] == term, "unit"].iloc[0])
-    name = term.replace("_", " ")
-    return name if unit in (YEARS, "") else f"{name}\n({unit})"
