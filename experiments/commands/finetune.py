@@ -1,0 +1,103 @@
+"""`equipoise finetune`: low-rank tuning of a model on few answers of people."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiments.terminal import Reporter, console, plain_errors
+
+
+@click.command("finetune")
+@click.option(
+    "--base",
+    default="local",
+    help="The embedded model, or what transformers can load: a folder, or a hub's name.",
+)
+@click.option("--human", default="human", help="The reference; its answers are drawn from it.")
+@click.option(
+    "--people",
+    type=click.Path(path_type=Path),
+    help="Tune on the answers in this CSV file instead (read as by `equipoise fit`).",
+)
+@click.option("--person", default="person", help="Its column with who answered.")
+@click.option("--decision", default="decision", help="Its column with what they chose.")
+@click.option("--left", default="", help="Its columns about the patient on the left, by commas.")
+@click.option("--right", default="", help="Its columns about the patient on the right, by commas.")
+@click.option("--coding", default="", help="What a decision means: 0=left,1=right,2=coin.")
+@click.option("--sizes", default="1024", help="How many answers to tune on; several by commas.")
+@click.option("--control", is_flag=True, help="Tune on shuffled answers too, of the largest size.")
+@click.option("--schema", default="indecision3", help="What is said about a patient.")
+@click.option("--option", default="coin", help="What is offered beside the patients.")
+@click.option("--prompt", default="study-1", help="Name of the prompt.")
+@click.option("--pairs", "n_pairs", default=300, type=int, help="Pairs to judge the result on.")
+@click.option("--rank", default=16, type=int, help="Rank of the low-rank maps.")
+@click.option("--learning-rate", default=2e-3, type=float, help="Its highest value.")
+@click.option("--steps", default=300, type=int, help="Most steps.")
+@click.option("--batch", default=32, type=int, help="Questions per step.")
+@click.option("--seed", default=0, type=int, help="Everything random follows from it.")
+@click.option("--threads", default=1, type=int, help="Processor cores to use.")
+@click.option(
+    "--out", default="results/finetune", type=click.Path(path_type=Path), help="Results folder."
+)
+@plain_errors
+def finetune_command(
+    base: str,
+    human: str,
+    people: Path | None,
+    sizes: str,
+    control: bool,
+    schema: str,
+    option: str,
+    prompt: str,
+    n_pairs: int,
+    threads: int,
+    out: Path,
+    **more: Any,
+) -> None:
+    """Tune a model on answers of people and judge it on pairs it has not seen.
+
+    Every adapter gets a folder under --out. One of the embedded model is asked like any other
+    model: `equipoise align local local+OUT/1024`. What is finished is not made again.
+    """
+    from experiments.tuning import Tuning, tune
+    from experiments.tuning_report import draw, tuning_table
+    from policies.elicit import Battery
+    from policies.finetune.base import use_threads
+    from policies.finetune.recipe import Recipe
+    from policies.registry import make_policy
+
+    choices = _people(people, schema, more) if people is not None else None
+    settings = ("rank", "learning_rate", "steps", "batch", "seed")
+    recipe = Recipe(**{name: more[name] for name in settings})
+    battery = Battery(schema, n_pairs, option=option, prompt=prompt)
+    tuning = Tuning(base, battery, _sizes(sizes), control, recipe, human)
+    reference = make_policy(human, Path("results/answers.sqlite"))
+    use_threads(threads)
+    with Reporter() as progress:
+        measures = tune(tuning, reference, choices, out, progress)
+    terminal = console()
+    terminal.print(tuning_table(measures, reference.name))
+    draw(measures, reference.name, out)
+    terminal.print(f"Adapters, tables and figure: {out}", markup=False)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from populations.errors import InputError
+
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--sizes {text!r}: expected numbers by commas, as in 16,64") from None
+
+
+def _people(path: Path, schema: str, more: dict[str, Any]) -> Any:
+    from policies.choices import CODING, Layout, parse_coding, read_choices
+
+    columns = {
+        side: tuple(more[side].split(",")) if more[side] else () for side in ("left", "right")
+    }
+    layout = Layout(more["person"], more["decision"], **columns)
+    return read_choices(
+        path, schema, layout, parse_coding(more["coding"]) if more["coding"] else CODING
+    )

@@ -1,0 +1,79 @@
+"""Saving an adapter: for peft, for llama.cpp, and with a card that says how it was made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policies.ask import LOCAL
+from policies.finetune.base import Base
+from policies.finetune.training import ALPHA_PER_RANK
+from policies.local_model import weights_file
+from populations.errors import InputError
+
+_PREFIX = "base_model.model."
+
+
+def save_adapter(base: Base, model: Any, rank: int, card: dict[str, Any], folder: Path) -> None:
+    """Write ``peft/``, ``adapter.gguf`` (for the embedded model) and ``card.json`` into a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder / "peft")
+        if base.name == LOCAL:
+            write_gguf(base, model, rank, folder / "adapter.gguf")
+        (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"adapter {folder}: cannot be written: {error}") from error
+
+
+def write_gguf(base: Base, model: Any, rank: int, path: Path) -> None:
+    """Write an adapter of the embedded model as llama.cpp reads it, in half precision.
+
+    llama.cpp pairs the two halves of a rotary embedding differently, so the rows of the query's and
+    key's output maps are put in its order.
+    """
+    import gguf
+    from peft import get_peft_model_state_dict
+
+    reader = gguf.GGUFReader(weights_file())
+    layers = reader.fields["llama.block_count"].contents()
+    heads = {
+        "q_proj": reader.fields["llama.attention.head_count"].contents(),
+        "k_proj": reader.fields["llama.attention.head_count_kv"].contents(),
+    }
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(ALPHA_PER_RANK * rank))
+    writer.add_key_value(
+        gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS,
+        base.tail,
+        gguf.GGUFValueType.ARRAY,
+        gguf.GGUFValueType.UINT32,
+    )
+    for key, weight in get_peft_model_state_dict(model).items():
+        layer, part, _ = key.removeprefix(_PREFIX).rsplit(".", 2)
+        values = weight.float().cpu().numpy()
+        kind = layer.rpartition(".")[2]
+        if part == "lora_B" and kind in heads:
+            values = _paired(values, heads[kind])
+        name = f"{names.get_name(layer)}.weight.{part.lower()}"
+        writer.add_tensor(name, values.astype(np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _paired(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Rows of each head, first and second half interleaved."""
+    halves = rows.reshape(heads, 2, -1, rows.shape[1])
+    return halves.swapaxes(1, 2).reshape(rows.shape)

@@ -1,0 +1,162 @@
+"""Low-rank tuning on people's answers: the loss is on the one token of the answer."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.finetune.base import Base
+from policies.finetune.prefixes import Prefixes
+from policies.finetune.recipe import Recipe
+
+ALPHA_PER_RANK = 2
+WARM_UP = 0.05
+LARGEST_GRADIENT = 1.0
+SCORING_BATCH = 64
+
+Ints = NDArray[np.int_]
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Questions and answers a model learns from, or is judged by.
+
+    Parameters
+    ----------
+    prefixes : Prefixes
+        Of all prompts that are ever asked.
+    rows : ndarray of int, shape (n,)
+        Which of them these are.
+    answers : ndarray of int, shape (n,)
+        0, 1, 2: the first shown, the second, the coin.
+    """
+
+    prefixes: Prefixes
+    rows: Ints
+    answers: Ints
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A model with its adapter, as it was when the held-out answers were likeliest.
+
+    Parameters
+    ----------
+    model
+        Of peft.
+    step : int
+        After how many steps that was.
+    history : list of (step, log-loss while training, log-loss of the held-out answers)
+    """
+
+    model: Any
+    step: int
+    history: list[tuple[int, float, float]]
+
+
+@contextmanager
+def tuned(
+    base: Base, lesson: Lesson, held_out: Lesson, recipe: Recipe, progress: Progress | None = None
+) -> Iterator[Tuned]:
+    """Fit an adapter to answers, and stop where the held-out ones are likeliest.
+
+    The same recipe and lesson give the same adapter on the same machine. ``base`` carries the
+    adapter as long as the context lasts, and is as before afterwards.
+    """
+    import torch
+    from peft import (
+        LoraConfig,
+        get_peft_model,
+        get_peft_model_state_dict,
+        set_peft_model_state_dict,
+    )
+
+    torch.manual_seed(recipe.seed)
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=ALPHA_PER_RANK * recipe.rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        alora_invocation_tokens=base.tail,
+    )
+    model = get_peft_model(base.model, config)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _relative_rate(step, recipe.steps)
+    )
+    targets = torch.tensor(base.letters, device=base.model.device)[torch.tensor(lesson.answers)]
+    best, kept, history, losses = (math.inf, 0), {}, [], []
+    batches = _batches(len(lesson.rows), recipe)
+    for step in range(1, recipe.steps + 1):
+        picked = next(batches)
+        model.train()
+        logits = (
+            model(**lesson.prefixes.inputs(lesson.rows[picked].tolist(), base))
+            .logits[:, -1]
+            .float()
+        )
+        loss = torch.nn.functional.cross_entropy(logits, targets[picked])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % recipe.check_every == 0 or step == recipe.steps:
+            now = log_loss(base, model, held_out)
+            history.append((step, float(np.mean(losses)), now))
+            losses.clear()
+            if now < best[0]:
+                best = now, step
+                kept = {k: v.clone() for k, v in get_peft_model_state_dict(model).items()}
+        if progress is not None:
+            progress(step, recipe.steps)
+    set_peft_model_state_dict(model, kept)
+    try:
+        yield Tuned(model, best[1], history)
+    finally:
+        model.unload()
+
+
+def _relative_rate(step: int, steps: int) -> float:
+    warm_up = min(1.0, (step + 1) / (WARM_UP * steps))
+    return warm_up * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+def _batches(n: int, recipe: Recipe) -> Any:
+    """Numbers of the questions of each step: all of them before any again, in a new order."""
+    rng = np.random.default_rng([recipe.seed, 3])
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < recipe.batch:
+            waiting.extend(rng.permutation(n).tolist())
+        yield waiting[: recipe.batch]
+        del waiting[: recipe.batch]
+
+
+def probabilities(base: Base, model: Any, prefixes: Prefixes, rows: Ints) -> Floats:
+    """P(A), P(B), P(C) as the next token of each prompt, shape (n, 3); the rest is other tokens."""
+    import torch
+
+    model.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), SCORING_BATCH):
+            inputs = prefixes.inputs(rows[start : start + SCORING_BATCH].tolist(), base)
+            logits = model(**inputs).logits[:, -1].float()
+            parts.append(logits.softmax(dim=-1)[:, base.letters].cpu())
+    return np.asarray(torch.cat(parts).double().numpy())
+
+
+def log_loss(base: Base, model: Any, lesson: Lesson) -> float:
+    """Mean log-loss of answers, over all tokens that could have been said, in nats."""
+    given = probabilities(base, model, lesson.prefixes, lesson.rows)
+    likelihood = given[np.arange(len(given)), lesson.answers]
+    return float(-np.log(np.maximum(likelihood, 1e-12)).mean())

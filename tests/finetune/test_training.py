@@ -1,0 +1,139 @@
+"""Tuning itself, on a small model with random weights and the embedded model's tokenizer."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: `make test-finetune`")
+
+from policies.elicit import Battery  # noqa: E402
+from policies.finetune.base import Base, load_base  # noqa: E402
+from policies.finetune.prefixes import Prefixes, read_prefixes  # noqa: E402
+from policies.finetune.recipe import Recipe  # noqa: E402
+from policies.finetune.training import Lesson, log_loss, probabilities, tuned  # noqa: E402
+from populations.errors import InputError  # noqa: E402
+
+COIN = 2
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    """Two layers with random weights: fast, and a function of the whole prompt."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from policies.finetune import base as module
+    from policies.local_model import weights_file
+
+    weights = weights_file()
+    tokenizer = AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,
+    )
+    model = LlamaForCausalLM(config).requires_grad_(False).eval()
+    return Base(
+        "tiny",
+        model,
+        tokenizer,
+        module._tail("tiny", tokenizer),
+        module._letters("tiny", tokenizer),
+    )
+
+
+@pytest.fixture(scope="session")
+def prompts(base: Base) -> list[list[int]]:
+    battery = Battery(n_pairs=40)
+    return [base.tokens(battery.messages(*pair)) for pair in battery.lists()]
+
+
+@pytest.fixture(scope="session")
+def prefixes(base: Base, prompts: list[list[int]]) -> Prefixes:
+    return read_prefixes(base, prompts)
+
+
+def _whole(model, prompt: list[int], letters: list[int]) -> np.ndarray:
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([prompt])).logits[0, -1].float()
+    return logits.softmax(dim=-1)[letters].numpy()
+
+
+def _lessons(prefixes: Prefixes, answers: np.ndarray) -> tuple[Lesson, Lesson]:
+    rows = np.arange(len(prefixes))
+    return Lesson(prefixes, rows[:30], answers[:30]), Lesson(prefixes, rows[30:], answers[30:])
+
+
+def test_a_prefix_and_its_tail_are_the_whole_prompt(base, prompts, prefixes) -> None:
+    assert len({len(prompt) for prompt in prompts}) > 1  # else padding is not tried
+    rows = np.arange(len(prompts))
+    expected = [_whole(base.model, prompt, base.letters) for prompt in prompts]
+    found = probabilities(base, base.model, prefixes, rows)
+    # Prefixes are kept in half precision.
+    assert found == pytest.approx(np.array(expected), rel=0.02)
+    assert np.std(expected, axis=0).min() / np.mean(expected) > 0.05  # prompts differ
+
+
+def test_what_everybody_answers_is_learned_and_the_model_is_given_back(base, prefixes) -> None:
+    learned, held_out = _lessons(prefixes, np.full(40, COIN))
+    before = log_loss(base, base.model, held_out)
+    recipe = Recipe(steps=40, check_every=10, batch=8)
+    with tuned(base, learned, held_out, recipe) as result:
+        after = log_loss(base, result.model, held_out)
+        assert after == pytest.approx(min(loss for _, _, loss in result.history), rel=1e-5)
+    assert before > 3
+    assert after < 0.3
+    assert log_loss(base, base.model, held_out) == before
+
+
+def test_the_adapter_kept_is_the_one_with_the_likeliest_held_out_answers(base, prefixes) -> None:
+    # What is held out contradicts what is learned: every step makes it worse.
+    answers = np.r_[np.full(30, COIN), np.zeros(10, dtype=int)]
+    learned, held_out = _lessons(prefixes, answers)
+    with tuned(base, learned, held_out, Recipe(steps=60, check_every=20, batch=8)) as result:
+        losses = [loss for _, _, loss in result.history]
+        assert losses[-1] > losses[0]
+        assert result.step == 20
+        assert log_loss(base, result.model, held_out) == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_the_same_recipe_gives_the_same_adapter(base, prefixes) -> None:
+    learned, held_out = _lessons(prefixes, np.arange(40) % 3)
+    recipe = Recipe(steps=5, check_every=5, batch=8)
+    histories = []
+    for seed in (recipe.seed, recipe.seed, recipe.seed + 1):
+        with tuned(
+            base, learned, held_out, Recipe(steps=5, check_every=5, batch=8, seed=seed)
+        ) as r:
+            histories.append(r.history)
+    assert histories[0] == histories[1]
+    assert histories[0] != histories[2]
+
+
+def test_the_adapter_works_on_the_tail_alone(base, prompts, prefixes) -> None:
+    """The whole prompt under the adapter gives what its prefix without it and its tail give."""
+    learned, held_out = _lessons(prefixes, np.full(40, COIN))
+    with tuned(base, learned, held_out, Recipe(steps=20, check_every=20, batch=8)) as result:
+        found = probabilities(base, result.model, prefixes, np.arange(5))
+        whole = [_whole(result.model, prompt, base.letters) for prompt in prompts[:5]]
+    assert found == pytest.approx(np.array(whole), rel=0.03)
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_base(str(tmp_path / "nowhere"))
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    from policies.finetune.training import _relative_rate
+
+    rates = [_relative_rate(step, 100) for step in range(100)]
+    assert rates.index(max(rates)) == 4
+    assert rates[-1] < 0.001
+    assert math.isclose(rates[0], 0.2)
