@@ -9,6 +9,7 @@ import click
 from experiments.commands.align import align_command
 from experiments.commands.answers import answers_command
 from experiments.commands.elicit import elicit_command
+from experiments.commands.finetune import finetune_command
 from experiments.commands.fit import fit_command
 from experiments.terminal import Reporter, console, plain_errors
 from populations.errors import InputError
@@ -158,6 +159,7 @@ def validate_command(population: str, years: float, seed: int, overrides: tuple[
 main.add_command(align_command)
 main.add_command(answers_command)
 main.add_command(elicit_command)
+main.add_command(finetune_command)
 main.add_command(fit_command)
 
 if __name__ == "__main__":

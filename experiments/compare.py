@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from experiments import figures, inference, judging, series
+from experiments.arms import check_arm
 from experiments.runner import FRAMES, make_tasks, read_frame, run_tasks
 from experiments.study import Study
 from policies.protocol import Policy
@@ -84,7 +85,11 @@ def compare(
     answers = Path(study.answers)
 
     def made(text: str) -> Policy:
-        return make_policy(text, answers, lambda done, all_: progress(f"asking {text}", done, all_))
+        policy = make_policy(
+            text, answers, lambda done, all_: progress(f"asking {text}", done, all_)
+        )
+        check_arm(policy, study.discretion)
+        return policy
 
     policies = {text: made(text) for text in study.policies}
     values = policies.get(study.values) or made(study.values)

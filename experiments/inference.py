@@ -1,5 +1,7 @@
 """From worlds to intervals: the world is the unit, tie seeds are averaged within it first."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
@@ -74,3 +76,19 @@ def differences(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
     )
     pairs["value"] -= pairs["value_reference"]
     return _summarise(pairs, ["arm", *KEY])
+
+
+def contrast(measures: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
+    """A weighted sum of arms, taken within each world, with its 95 % t interval.
+
+    ``{"a": 1, "b": -1}`` is the paired difference of a from b.
+
+    Returns
+    -------
+    DataFrame
+        As ``differences``, without ``arm``; rate ratios are summed on the log scale.
+    """
+    worlds = by_world(measures)
+    table = worlds.pivot(index=["world", *KEY], columns="arm", values="value")[list(weights)]
+    total = (table * pd.Series(weights)).sum(axis=1, skipna=False)
+    return _summarise(total.rename("value").reset_index(), KEY)

@@ -29,6 +29,11 @@ HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("over-decisiveness I", "over_decisiveness", ".3f"),
     ("determinism D", "ex_ante.determinism", ".3f"),
 )
+WAYS = {
+    "surrogate": "it acts through a fitted surrogate",
+    "table": "it acts through the table of its answers to every pair of profiles",
+    "live": "it was asked inside the run",
+}
 REFERENCES = {"race": "White", "age_band": AGE_BANDS[0], "sex": "male", "blood_type": "O"}
 
 
@@ -58,7 +63,8 @@ def _cell(
     return rows.iloc[0] if len(rows) else None
 
 
-def _format(value: float, how: str, signed: bool = False) -> str:
+def number(value: float, how: str, signed: bool = False) -> str:
+    """A number as tables show it; ``signed`` for differences, those of shares in points."""
     if not np.isfinite(value):
         return "-"
     text = format(value, f"+{how}" if signed else how)
@@ -73,7 +79,7 @@ def _arms(results: Results) -> list[str]:
 
 def _headline_table(results: Results) -> Table:
     table = Table(title="What happened (means over worlds)")
-    _fill(table, results.levels, _arms(results), lambda row, how: _format(row["value"], how))
+    _fill(table, results.levels, _arms(results), lambda row, how: number(row["value"], how))
     table.caption = (
         f"M, I: chance moved away from the choices of {results.study.values}: to those it hardly "
         "considers, and among those it does. D: 1 if who is transplanted is settled before lots "
@@ -110,7 +116,7 @@ def _fill(
 def _difference(row: pd.Series, how: str) -> str:
     if not np.isfinite(row["value"]):
         return "-"
-    value, low, high = (_format(row[column], how, True) for column in ("value", "low", "high"))
+    value, low, high = (number(row[column], how, True) for column in ("value", "low", "high"))
     clear = row["low"] > 0 or row["high"] < 0
     return f"[bold]{value}[/]\n({low}, {high})" if clear else f"{value}\n({low}, {high})"
 
@@ -128,7 +134,7 @@ def _access_table(results: Results) -> Table:
                 _cell(results.levels, arm, "transplant_rate_ratio", grouping, level)
                 for arm in _arms(results)
             ]
-            cells = ("-" if row is None else _format(row["value"], ".2f") for row in rows)
+            cells = ("-" if row is None else number(row["value"], ".2f") for row in rows)
             table.add_row(f"{level} : {reference}", *cells)
     table.caption = "1.00 is parity. '-': undefined, since a group had no transplant in some world."
     return table
@@ -143,9 +149,7 @@ def _print_models(results: Results, console: Console) -> None:
 
 def model_table(arm: str, card: Mapping[str, Any]) -> Table:
     """What a language model did with the battery, and how well its stand-in predicts it."""
-    table = Table(
-        title=f"{escape(arm)}: how the model answered (it acts through a fitted {card['way']})"
-    )
+    table = Table(title=f"{escape(arm)}: how the model answered ({WAYS[card['way']]})")
     table.add_column("", justify="left")
     table.add_column("", justify="right")
     shares = {
@@ -166,21 +170,26 @@ def model_table(arm: str, card: Mapping[str, Any]) -> Table:
         "  of a stand-in that ignores the patients": ("held_out_total_variation_constant", ".3f"),
         "held-out agreement on the most likely answer": ("held_out_modal_agreement", ".1%"),
         "  of one that ignores the patients": ("held_out_modal_agreement_constant", ".1%"),
+        "answers kept, whichever study they were asked for": ("kept", ",d"),
+        "  of those, no choice (a tie here)": ("kept_unusable", ",d"),
     }
     for label, (key, how) in shares.items():
         if key in card and card[key] is not None:
-            table.add_row(label, _format(float(card[key]), how.replace("d", ".0f")))
+            table.add_row(label, number(float(card[key]), how.replace("d", ".0f")))
     return table
 
 
 def model_sentence(arm: str, card: Mapping[str, Any]) -> str:
     """What the answers mean for who gets a kidney, in one sentence."""
+    if card["way"] == "live":
+        return f"{arm} was asked about the very candidates, in the order of the list."
     said = (
         f"{arm} answered {card['first_modal']:.0%} first shown, {card['second_modal']:.0%} second "
         f"shown, {card['coin_modal']:.0%} coin; the same patient won in both orders in "
         f"{card['same_patient']:.0%} of pairs."
     )
-    if card["held_out_total_variation"] >= 0.99 * card["held_out_total_variation_constant"]:
+    constant = card.get("held_out_total_variation_constant", np.inf)
+    if card.get("held_out_total_variation", 0.0) >= 0.99 * constant:
         said += " Knowing the patients does not help to predict its answers."
     if card["coin_both"] > 0.5:
         return f"{said} It leaves most pairs to the coin: close to a lottery."

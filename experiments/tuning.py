@@ -19,7 +19,7 @@ from policies.elicit import Battery
 from policies.finetune.adapter import save_adapter
 from policies.finetune.base import Base, load_base
 from policies.finetune.examples import Examples, Pair, Shown, drawn, from_people, split
-from policies.finetune.prefixes import Prefixes, read_prefixes
+from policies.finetune.prefixes import Prefixes, last_layers, read_prefixes
 from policies.finetune.recipe import Recipe
 from policies.finetune.training import Lesson, Tuned, log_loss, probabilities, tuned
 from policies.protocol import Judge, Policy
@@ -94,6 +94,8 @@ class Bench:
     Parameters
     ----------
     base : Base
+    part
+        Its last layers.
     prefixes : Prefixes
         Of every question.
     places : dict of profiles as shown to int
@@ -101,6 +103,7 @@ class Bench:
     """
 
     base: Base
+    part: Any
     prefixes: Prefixes
     places: dict[Shown, int]
 
@@ -116,7 +119,7 @@ class Bench:
         """P(a), P(b), P(coin) of n pairs in both orders, always about a and b: (n, 2, 1, 3)."""
         orders = []
         for shown in (pairs, [pair[::-1] for pair in pairs]):
-            given = probabilities(self.base, model, self.prefixes, self.rows(shown))
+            given = probabilities(model, self.base.letters, self.prefixes, self.rows(shown))
             orders.append(given / given.sum(axis=1, keepdims=True))
         orders[1] = orders[1][:, [1, 0, 2]]
         return np.stack(orders, axis=1)[:, :, None]
@@ -170,16 +173,19 @@ def tune(
             found = report(human, judges, test).measures
             if not len(kept_back):
                 return found
-            loss = log_loss(bench.base, model, bench.lesson(kept_back))
+            loss = log_loss(model, bench.base.letters, bench.lesson(kept_back))
             row = {"judge": name, "measure": "people.log_loss", "value": loss}
             return pd.concat([found, pd.DataFrame([row])], ignore_index=True)
 
-        _keep(out / RAW, measured(RAW, bench.base.model))
+        _keep(out / RAW, measured(RAW, bench.part))
         for course in missing:
             stage = f"tuning on {course.name}"
             learned, held_out = map(bench.lesson, course.parts)
             report_step = partial(progress, stage)
-            with tuned(bench.base, learned, held_out, tuning.recipe, report_step) as result:
+            letters = bench.base.letters
+            with tuned(
+                bench.part, letters, learned, held_out, tuning.recipe, report_step
+            ) as result:
                 found = measured(course.name, result.model)
                 own = found[found["judge"] == course.name]
                 card = _card(settings[course.name], result, own)
@@ -229,8 +235,11 @@ def _bench(tuning: Tuning, shown: list[Shown], progress: Progress) -> Bench:
     base = load_base(tuning.base)
     progress("loading the model", 1, 1)
     prompts = [base.tokens(tuning.battery.messages(*each)) for each in shown]
-    prefixes = read_prefixes(base, prompts, partial(progress, "reading the questions"))
-    return Bench(base, prefixes, {each: place for place, each in enumerate(shown)})
+    layers = tuning.recipe.layers
+    prefixes = read_prefixes(base, prompts, layers, partial(progress, "reading the questions"))
+    return Bench(
+        base, last_layers(base, layers), prefixes, {each: place for place, each in enumerate(shown)}
+    )
 
 
 def _settings(tuning: Tuning, course: Course, people: Choices | None) -> dict[str, Any]:

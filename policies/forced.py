@@ -8,6 +8,7 @@ import numpy as np
 from policies.davidson import Assembly, Band, Davidson, mix
 from policies.protocol import Chances, Choice, MatchRun, certain
 from policies.rules import Lottery
+from policies.table import Table
 from populations.errors import InputError
 from populations.schema import SCHEMA, Columns
 
@@ -25,7 +26,7 @@ MODES: dict[str, str] = {
 # (D, from McElfresh 2021 with and without the coin).
 SPLIT_EVENLY = 0.5
 
-Tieing = Davidson | Assembly | Band | Lottery
+Tieing = Davidson | Assembly | Band | Lottery | Table
 
 
 def force(policy: object, mode: str) -> "Forced":
@@ -50,6 +51,11 @@ def force(policy: object, mode: str) -> "Forced":
         raise InputError(
             f"forced({name}, {mode}): {name} is undecided or not, with nothing to rescale; "
             "use argmax or an order"
+        )
+    if mode == "argmax" and isinstance(policy, Table):
+        raise InputError(
+            f"forced({name}, argmax): {name} has most likely answers alone, without a degree; use "
+            "as_measured or an order"
         )
     if mode == "argmax" and isinstance(policy, Lottery):
         raise InputError(f"forced({name}, argmax): {name} holds no candidate better than another")

@@ -1,4 +1,4 @@
-"""Language models as policies: asked once, fitted, and used with what is known about the fit."""
+"""A language model by surrogate: asked once, fitted, and used with what is known of the fit."""
 
 import dataclasses
 from collections import Counter
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from policies.categories import LEAST_MASS
 from policies.davidson import Band, Davidson, Linear, modal
 from policies.elicit import Answered, Battery, Progress, elicit
-from policies.fit import Fit, Floats, fit_davidson, held_out
+from policies.fit import Fit, fit_davidson, held_out
+from policies.likelihood import Floats
 from policies.schemas import SCHEMAS
 from populations.errors import InputError
 
 FIRST, SECOND, COIN = range(3)
-LEAST_MASS = 0.5  # probability of the offered answers under which an answer is no choice (A)
 
 
 def llm_policy(
@@ -55,7 +57,7 @@ def llm_policy(
     InputError
         If the model does not answer, or answers too few questions with a choice.
     """
-    battery = Battery(schema, n_pairs, seed, coin)
+    battery = Battery(schema, n_pairs, seed, "coin" if coin else "none")
     answered = elicit(model, battery, answers, progress)
     name = f"llm:{model}" if coin else f"forced(llm:{model}, as_measured)"
     chosen, usable = choices(answered)
@@ -64,14 +66,10 @@ def llm_policy(
         {key: column[usable] for key, column in side.items()} for side in (answered.a, answered.b)
     )
     if len(np.unique(answered.pair[usable])) < 2:
-        example = " ".join(answered.answers[0].raw.split())[:80]
-        raise InputError(
-            f"model {model!r}: {usable.sum()} of {len(usable)} answers are a choice, too few to "
-            f"fit; expected A, B{' or C' if coin else ''}, its first answer was {example!r}"
-        )
+        raise no_choice(model, answered)
     fit = fit_davidson(a, b, chosen[usable], scale, coin=coin)
     fidelity = held_out(a, b, chosen[usable], scale, answered.pair[usable], coin=coin)
-    details = {**card(battery, model, answered), **_fitted(fit, fidelity)}
+    details = {"way": "surrogate", **card(battery, model, answered), **_fitted(fit, fidelity)}
     fitted = Davidson(name, Linear(fit.weights), fit.log_tie, fit.order, card=details)
     return dataclasses.replace(modal(fitted), name=name)
 
@@ -88,34 +86,58 @@ def choices(answered: Answered) -> tuple[Floats, np.ndarray]:
     return np.divide(given, mass, out=np.zeros_like(given), where=usable), usable[:, 0]
 
 
+def most_likely(chosen: Floats) -> NDArray[np.intp]:
+    """Most likely answer of each row, shape (n,): a place, or the last one, the coin.
+
+    A row whose best are equal, or that is 0 (see `choices`), is a tie: the coin.
+
+    Parameters
+    ----------
+    chosen : ndarray, shape (n, k + 1)
+        Probability of each of k patients, then of the coin.
+    """
+    shared = (chosen == chosen.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(shared, chosen.shape[1] - 1, chosen.argmax(axis=1))
+
+
+def no_choice(model: str, answered: Answered) -> InputError:
+    """What to raise where hardly any answer is a choice."""
+    usable = choices(answered)[1]
+    kinds = Counter(answer.category for answer in answered.answers)
+    counted = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+    return InputError(
+        f"model {model!r}: {usable.sum()} of {len(usable)} answers are a choice, too few to use; "
+        f"expected the letter of an answer, it gave: {counted}"
+    )
+
+
 def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
     """What a model did with a battery of questions, in shares from 0 to 1.
 
     Returns
     -------
     dict
-        ``way`` (how the model is used), ``model``, ``prompt``, ``schema``, ``coin_offered``,
-        ``pairs``; ``read`` (answers by how they were read); ``unusable`` (share of answers that are
-        no choice at all); ``other_mass`` (mean probability of anything but a choice);
-        ``mean_first``, ``mean_second``, ``mean_coin`` (mean probability of each choice, rescaled
-        over the choices); ``first_modal``, ``second_modal``, ``coin_modal`` (shares of answers by
-        their most likely choice);
-        of the pairs with a choice in both orders, the share won by the ``same_position``, by the
-        ``same_patient`` (swap consistency), and left to the coin both times (``coin_both``).
+        ``model``, ``prompt``, ``schema``, ``coin_offered``, ``pairs``; ``read`` (answers by how
+        they were read); ``unusable`` (share of answers that are no choice at all); ``other_mass``
+        (mean probability of anything but a choice); ``mean_first``, ``mean_second``,
+        ``mean_coin`` (mean probability of each choice, rescaled over the choices);
+        ``first_modal``, ``second_modal``, ``coin_modal`` (shares of answers by their most likely
+        choice); of the pairs with a choice in both orders, the share won by the
+        ``same_position``, by the ``same_patient`` (swap consistency), and left to the coin both
+        times (``coin_both``).
     """
     questions = battery.questions(model)
     chosen, usable = choices(answered)
-    most_likely = chosen.argmax(axis=1)
-    one, other = most_likely[0::2], most_likely[1::2]  # the two orders of each pair
+    likeliest = most_likely(chosen)
+    one, other = likeliest[0::2], likeliest[1::2]  # the two orders of each pair
     one, other = (side[usable[0::2] & usable[1::2]] for side in (one, other))
     patient = ((one == FIRST) & (other == SECOND)) | ((one == SECOND) & (other == FIRST))
     first, second, coin = (_mean(share) for share in chosen[usable].T)
     return {
-        "way": "surrogate",
         "model": questions.model,
         "prompt": questions.prompt,
         "schema": battery.schema,
-        "coin_offered": battery.coin,
+        "coin_offered": battery.offers_coin,
         "pairs": len(answered.answers) // 2,
         "read": dict(Counter(answer.read for answer in answered.answers)),
         "unusable": float(np.mean(~usable)),
@@ -123,9 +145,9 @@ def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
         "mean_first": first,
         "mean_second": second,
         "mean_coin": coin,
-        "first_modal": _mean(most_likely[usable] == FIRST),
-        "second_modal": _mean(most_likely[usable] == SECOND),
-        "coin_modal": _mean(most_likely[usable] == COIN),
+        "first_modal": _mean(likeliest[usable] == FIRST),
+        "second_modal": _mean(likeliest[usable] == SECOND),
+        "coin_modal": _mean(likeliest[usable] == COIN),
         "same_position": _mean((one == other) & (one != COIN)),
         "same_patient": _mean(patient),
         "coin_both": _mean((one == COIN) & (other == COIN)),

@@ -1,19 +1,23 @@
 """Every policy by name, one line each, and how a written policy becomes an object."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from policies.davidson import Band, Davidson, modal
 from policies.forced import MODES, force
 from policies.human import freedman, human, human_assembly
+from policies.live import live_policy
 from policies.llm import llm_policy
 from policies.protocol import Policy
 from policies.rules import FirstCome, LifeYears, Lottery, Points
+from policies.table import table_policy
+from policies.values_file import values_policy
 from populations.errors import InputError, did_you_mean
 
 Progress = Callable[[int, int], None]
 MOST_BRACKETS = 20
+_WAYS = ("table", "live")  # of using a language model; the schema may be named
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,16 @@ POLICIES: dict[str, Entry] = {
 
 # Written with an argument in them; shown by `equipoise policies`.
 PATTERNS: dict[str, str] = {
-    "llm:MODEL": "a language model by its litellm name, or llm:local for the embedded one",
+    "llm:MODEL": "a language model by its litellm name, or llm:local for the embedded one, through "
+    "a surrogate: values fitted to its answers",
+    "table(llm:MODEL)": "a language model, every pair of a coarse schema asked once and looked up; "
+    "table(llm:MODEL, SCHEMA) for another schema",
+    "live(llm:MODEL)": "a language model asked inside the run, with --discretion pair or top:K; "
+    "live(llm:MODEL, SCHEMA) for another schema",
+    "values:NAME": "people's values fitted by `equipoise fit`: values/NAME.toml, or a .toml file",
     "modal(POLICY)": "always the most likely answer (temperature 0) of a fitted policy",
     "sampled(llm:MODEL)": "a language model answering at temperature 1 instead of 0",
+    "with_coin(POLICY, OTHER)": "values of a fitted policy, indecision (lambda) of another",
     "band(POLICY, DELTA)": "lots among all whom nobody beats by more than DELTA in utility",
     "forced(POLICY, MODE)": f"no coin; MODE is one of {', '.join(MODES)}",
 }
@@ -104,6 +115,8 @@ def make_policy(text: str, answers: Path, progress: Progress | None = None) -> P
         return _wrapped(name.strip(), split_policies(inside[:-1]), text, answers, progress)
     if name.startswith("llm:"):
         return llm_policy(name.removeprefix("llm:"), answers, progress=progress)
+    if name.startswith("values:"):
+        return values_policy(name.removeprefix("values:"))
     if name not in POLICIES:
         known = [*POLICIES, *PATTERNS]
         hint = did_you_mean(name, known, cutoff=0.5)
@@ -114,25 +127,59 @@ def make_policy(text: str, answers: Path, progress: Progress | None = None) -> P
 def _wrapped(
     wrapper: str, arguments: list[str], text: str, answers: Path, progress: Progress | None
 ) -> Policy:
-    counts = {"forced": 2, "band": 2, "modal": 1, "sampled": 1}
-    if wrapper not in counts:
+    shape = next((each for each in PATTERNS if each.startswith(f"{wrapper}(")), None)
+    if shape is None:
         raise InputError(f"unknown policy {text!r}: expected {', '.join(PATTERNS)}")
-    if len(arguments) != counts[wrapper]:
-        shape = next(pattern for pattern in PATTERNS if pattern.startswith(wrapper))
+    if wrapper in _WAYS:
+        return _asked(wrapper, arguments, text, answers, progress, coin=True)
+    if len(arguments) != shape.count(",") + 1:
         raise InputError(f"policy {text!r}: expected {shape}")
     inner, *options = arguments
-    if wrapper == "forced" and options[0] == "as_measured" and inner.startswith("llm:"):
-        return llm_policy(inner.removeprefix("llm:"), answers, coin=False, progress=progress)
+    if wrapper == "forced" and options[0] == "as_measured":
+        way, _, inside = inner.partition("(")
+        if inner.startswith("llm:"):
+            return llm_policy(inner.removeprefix("llm:"), answers, coin=False, progress=progress)
+        if way in _WAYS:
+            parts = split_policies(inside.removesuffix(")"))
+            return _asked(way, parts, inner, answers, progress, coin=False)
     base = make_policy(inner, answers, progress)
     if wrapper == "forced":
         return force(base, options[0])
+    fitted = _fitted(base, inner, text)
+    if wrapper == "band":
+        return Band(f"band({base.name}, {options[0]})", fitted, _delta(options[0], text))
+    if wrapper == "with_coin":
+        other = make_policy(options[0], answers, progress)
+        coin = _fitted(other, options[0], text).log_tie
+        return replace(fitted, name=f"with_coin({base.name}, {other.name})", log_tie=coin, card={})
+    return modal(fitted) if wrapper == "modal" else fitted
+
+
+def _asked(
+    way: str,
+    arguments: list[str],
+    text: str,
+    answers: Path,
+    progress: Progress | None,
+    *,
+    coin: bool,
+) -> Policy:
+    """``table(llm:MODEL)`` or ``live(llm:MODEL)``, with or without a schema."""
+    if not arguments[0].startswith("llm:") or len(arguments) > 2:
+        raise InputError(f"policy {text!r}: expected {way}(llm:MODEL) or {way}(llm:MODEL, SCHEMA)")
+    model = arguments[0].removeprefix("llm:")
+    schema = {"schema": arguments[1]} if arguments[1:] else {}
+    if way == "live":
+        return live_policy(model, answers, coin=coin, **schema)
+    return table_policy(model, answers, coin=coin, progress=progress, **schema)
+
+
+def _fitted(base: Policy, inner: str, text: str) -> Davidson:
     # A language model comes as the band around its fit; another band would be lost unnoticed.
     fitted = base.base if isinstance(base, Band) and inner.startswith("llm:") else base
     if not isinstance(fitted, Davidson):
         raise InputError(f"policy {text!r}: {inner} has no fitted utilities")
-    if wrapper == "band":
-        return Band(f"band({base.name}, {options[0]})", fitted, _delta(options[0], text))
-    return modal(fitted) if wrapper == "modal" else fitted
+    return fitted
 
 
 def _delta(option: str, text: str) -> float:

@@ -38,10 +38,10 @@ def test_the_embedded_model_answers_the_same_whatever_came_before(
         assert len(store.load(battery.questions("local"))) == 8
     for answer in first.answers:
         assert answer.read == "logprobs"
-        assert all(0 < share <= 1 for share in answer[:4])
-        assert sum(answer[:4]) == pytest.approx(1)
+        assert all(0 < share <= 1 for share in (*answer.chosen, answer.coin, answer.other))
+        assert sum((*answer.chosen, answer.coin, answer.other)) == pytest.approx(1)
     # Another server, the questions in the opposite order.
-    with asking("local") as ask:
-        shown = [(x, y) for a, b in battery.pairs() for x, y in ((a, b), (b, a))]
-        again = [ask(battery.messages(*pair), True) for pair in reversed(shown)]
+    with asking("local", battery.form) as ask:
+        shown = [(x, y) for a, b in battery.lists() for x, y in ((a, b), (b, a))]
+        again = [ask(battery.messages(*pair)) for pair in reversed(shown)]
     assert again[::-1] == first.answers

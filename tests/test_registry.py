@@ -28,6 +28,7 @@ WRITTEN = [
     "forced(band(human, 0.3), attribute:race)",
     "forced(modal(freedman), stable_id)",
     "forced(lottery, last_listed)",
+    "with_coin(human, freedman)",
 ]
 
 
@@ -193,14 +194,48 @@ def test_wrappers():
         ("modal(lottery)", "no fitted utilities"),
         ("modal()", "unknown policy ''"),
         ("modal(human, human)", "modal(POLICY)"),
+        ("with_coin(human)", "with_coin(POLICY, OTHER)"),
+        ("with_coin(human, lottery)", "lottery has no fitted utilities"),
+        ("with_coin(points, human)", "points has no fitted utilities"),
+        ("table(human)", "expected table(llm:MODEL)"),
+        ("live(lottery)", "expected live(llm:MODEL)"),
+        ("live()", "expected live(llm:MODEL)"),
+        ("forced(live(human), as_measured)", "expected live(llm:MODEL)"),
     ],
 )
 def test_wrong_names(text, said):
     assert said in refused(text)
 
 
-PARTS = ["human", "freedman", "lottery", "points", "forced", "band", "modal", "sampled", "(", ")"]
-PIECES = [*PARTS, "(", ")", ",", " ", "argmax", "0.1", "nan", "attribute:race", "-", "1e400", "é"]
+PARTS = [
+    "human",
+    "freedman",
+    "lottery",
+    "points",
+    "forced",
+    "band",
+    "modal",
+    "sampled",
+    "table",
+    "live",
+]
+PIECES = [
+    *PARTS,
+    "with_coin",
+    "(",
+    ")",
+    "(",
+    ")",
+    ",",
+    " ",
+    "argmax",
+    "0.1",
+    "nan",
+    "attribute:race",
+    "-",
+    "1e400",
+    "é",
+]
 
 
 @settings(max_examples=400, deadline=None)
@@ -214,6 +249,18 @@ def test_any_text_is_a_policy_or_refused(text):
         return
     assert isinstance(policy, Policy)
     assert policy.choose(people(3)).dense(people(3)).sum() == pytest.approx(1.0)
+
+
+def test_values_of_one_with_the_indecision_of_another():
+    values, coin = make("human"), make("freedman")
+    both = make("with_coin(human, freedman)")
+    assert isinstance(values, Davidson) and isinstance(coin, Davidson)
+    assert isinstance(both, Davidson) and both.values == values.values
+    assert (both.log_tie, both.order, both.card) == (coin.log_tie, values.order, {})
+    run = people(2)
+    a, b = run.one(0), run.one(1)
+    p, q = values.judge(a, b)[0], both.judge(a, b)[0]
+    assert q[0] / q[1] == pytest.approx(p[0] / p[1])  # the coin takes from both alike
 
 
 def test_registering_a_policy(monkeypatch):

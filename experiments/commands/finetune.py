@@ -31,6 +31,7 @@ from experiments.terminal import Reporter, console, plain_errors
 @click.option("--option", default="coin", help="What is offered beside the patients.")
 @click.option("--prompt", default="study-1", help="Name of the prompt.")
 @click.option("--pairs", "n_pairs", default=300, type=int, help="Pairs to judge the result on.")
+@click.option("--layers", default=6, type=int, help="How many layers, the last ones, to change.")
 @click.option("--rank", default=16, type=int, help="Rank of the low-rank maps.")
 @click.option("--learning-rate", default=2e-3, type=float, help="Its highest value.")
 @click.option("--steps", default=300, type=int, help="Most steps.")
@@ -68,7 +69,7 @@ def finetune_command(
     from policies.registry import make_policy
 
     choices = _people(people, schema, more) if people is not None else None
-    settings = ("rank", "learning_rate", "steps", "batch", "seed")
+    settings = ("layers", "rank", "learning_rate", "steps", "batch", "seed")
     recipe = Recipe(**{name: more[name] for name in settings})
     battery = Battery(schema, n_pairs, option=option, prompt=prompt)
     tuning = Tuning(base, battery, _sizes(sizes), control, recipe, human)
