@@ -14,10 +14,14 @@ class Recipe:
 
     Parameters
     ----------
+    layers : int
+        How many layers, the last ones, are changed.
     rank : int
         Rank of every low-rank map; they are scaled by 2.
     learning_rate : float
         Its highest value: it rises over the first twentieth of the steps and falls as a cosine.
+    weight_decay : float
+        Of AdamW.
     steps : int
         Most steps of AdamW.
     batch : int
@@ -36,24 +40,28 @@ class Recipe:
         If a setting makes no sense.
     """
 
-    rank: int = 16
-    learning_rate: float = 2e-3
-    steps: int = 300
-    batch: int = 32
+    layers: int = 2
+    rank: int = 32
+    learning_rate: float = 1.5e-4
+    weight_decay: float = 0.0
+    steps: int = 120
+    batch: int = 128
     held_out: float = 0.125
-    check_every: int = 25
+    check_every: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, low, high in (
+            ("layers", 1, 1024),
             ("rank", 1, 1024),
-            ("learning_rate", 0.0, 1.0),
+            ("learning_rate", 1e-9, 1.0),
+            ("weight_decay", 0.0, 10.0),
             ("steps", 1, 100_000),
             ("batch", 1, 4096),
-            ("held_out", 0.0, 0.9),
+            ("held_out", 0.01, 0.9),
             ("check_every", 1, 100_000),
             ("seed", 0, 2**63),
         ):
             value = getattr(self, name)
-            if not low <= value <= high or (low == 0.0 and name != "seed" and value == 0):
-                raise InputError(f"{name} = {value}: expected {low} to {high}")
+            if not low <= value <= high:
+                raise InputError(f"{name} = {value}: expected {low:g} to {high:g}")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.finetune.base import Base
 from policies.finetune.prefixes import Prefixes
 from policies.finetune.recipe import Recipe
+from policies.finetune.start import start_where_prompts_differ
 
 ALPHA_PER_RANK = 2
 WARM_UP = 0.05
@@ -49,7 +49,7 @@ class Tuned:
     Parameters
     ----------
     model
-        Of peft.
+        The last layers with their adapter, of peft.
     step : int
         After how many steps that was.
     history : list of (step, log-loss while training, log-loss of the held-out answers)
@@ -62,55 +62,36 @@ class Tuned:
 
 @contextmanager
 def tuned(
-    base: Base, lesson: Lesson, held_out: Lesson, recipe: Recipe, progress: Progress | None = None
+    part: Any,
+    letters: list[int],
+    lesson: Lesson,
+    held_out: Lesson,
+    recipe: Recipe,
+    progress: Progress | None = None,
 ) -> Iterator[Tuned]:
     """Fit an adapter to answers, and stop where the held-out ones are likeliest.
 
-    The same recipe and lesson give the same adapter on the same machine. ``base`` carries the
-    adapter as long as the context lasts, and is as before afterwards.
+    The same recipe and lesson give the same adapter on the same machine.
+
+    Parameters
+    ----------
+    part
+        The last layers of a model (see `policies.finetune.prefixes.last_layers`). It carries the
+        adapter as long as the context lasts, and is as before afterwards.
+    letters : list of int
+        The tokens of the answers A, B, C.
     """
     import torch
-    from peft import (
-        LoraConfig,
-        get_peft_model,
-        get_peft_model_state_dict,
-        set_peft_model_state_dict,
-    )
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
     torch.manual_seed(recipe.seed)
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=ALPHA_PER_RANK * recipe.rank,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-        alora_invocation_tokens=base.tail,
-    )
-    model = get_peft_model(base.model, config)
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: _relative_rate(step, recipe.steps)
-    )
-    targets = torch.tensor(base.letters, device=base.model.device)[torch.tensor(lesson.answers)]
+    model = get_peft_model(part, lora_config(recipe.rank))
+    start_where_prompts_differ(model, lesson.prefixes, lesson.rows.tolist())
     best, kept, history, losses = (math.inf, 0), {}, [], []
-    batches = _batches(len(lesson.rows), recipe)
-    for step in range(1, recipe.steps + 1):
-        picked = next(batches)
-        model.train()
-        logits = (
-            model(**lesson.prefixes.inputs(lesson.rows[picked].tolist(), base))
-            .logits[:, -1]
-            .float()
-        )
-        loss = torch.nn.functional.cross_entropy(logits, targets[picked])
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
+    for step, loss in _steps(model, letters, lesson, recipe):
+        losses.append(loss)
         if step % recipe.check_every == 0 or step == recipe.steps:
-            now = log_loss(base, model, held_out)
+            now = log_loss(model, letters, held_out)
             history.append((step, float(np.mean(losses)), now))
             losses.clear()
             if now < best[0]:
@@ -123,6 +104,48 @@ def tuned(
         yield Tuned(model, best[1], history)
     finally:
         model.unload()
+
+
+def _steps(
+    model: Any, letters: list[int], lesson: Lesson, recipe: Recipe
+) -> Iterator[tuple[int, float]]:
+    """Take the steps of AdamW; after each, its number and the log-loss it began from."""
+    import torch
+
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(
+        weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _relative_rate(step, recipe.steps)
+    )
+    targets = torch.tensor(letters, device=model.device)[torch.tensor(lesson.answers)]
+    batches = _batches(len(lesson.rows), recipe)
+    for step in range(1, recipe.steps + 1):
+        picked = next(batches)
+        model.train()
+        inputs = lesson.prefixes.inputs(lesson.rows[picked].tolist(), model)
+        logits = model(**inputs).logits[:, -1].float()
+        loss = torch.nn.functional.cross_entropy(logits, targets[picked])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
+        optimiser.step()
+        schedule.step()
+        yield step, loss.item()
+
+
+def lora_config(rank: int, **more: Any) -> Any:
+    """Low-rank maps beside every linear map of the layers."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank,
+        lora_alpha=ALPHA_PER_RANK * rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        **more,
+    )
 
 
 def _relative_rate(step: int, steps: int) -> float:
@@ -141,7 +164,7 @@ def _batches(n: int, recipe: Recipe) -> Any:
         del waiting[: recipe.batch]
 
 
-def probabilities(base: Base, model: Any, prefixes: Prefixes, rows: Ints) -> Floats:
+def probabilities(model: Any, letters: list[int], prefixes: Prefixes, rows: Ints) -> Floats:
     """P(A), P(B), P(C) as the next token of each prompt, shape (n, 3); the rest is other tokens."""
     import torch
 
@@ -149,14 +172,14 @@ def probabilities(base: Base, model: Any, prefixes: Prefixes, rows: Ints) -> Flo
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), SCORING_BATCH):
-            inputs = prefixes.inputs(rows[start : start + SCORING_BATCH].tolist(), base)
+            inputs = prefixes.inputs(rows[start : start + SCORING_BATCH].tolist(), model)
             logits = model(**inputs).logits[:, -1].float()
-            parts.append(logits.softmax(dim=-1)[:, base.letters].cpu())
+            parts.append(logits.softmax(dim=-1)[:, letters].cpu())
     return np.asarray(torch.cat(parts).double().numpy())
 
 
-def log_loss(base: Base, model: Any, lesson: Lesson) -> float:
+def log_loss(model: Any, letters: list[int], lesson: Lesson) -> float:
     """Mean log-loss of answers, over all tokens that could have been said, in nats."""
-    given = probabilities(base, model, lesson.prefixes, lesson.rows)
+    given = probabilities(model, letters, lesson.prefixes, lesson.rows)
     likelihood = given[np.arange(len(given)), lesson.answers]
     return float(-np.log(np.maximum(likelihood, 1e-12)).mean())

@@ -9,18 +9,20 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: `make test-finetune`")
 
 from policies.elicit import Battery  # noqa: E402
+from policies.finetune.adapter import adapted, whole_weights  # noqa: E402
 from policies.finetune.base import Base, load_base  # noqa: E402
-from policies.finetune.prefixes import Prefixes, read_prefixes  # noqa: E402
+from policies.finetune.prefixes import Prefixes, last_layers, read_prefixes  # noqa: E402
 from policies.finetune.recipe import Recipe  # noqa: E402
 from policies.finetune.training import Lesson, log_loss, probabilities, tuned  # noqa: E402
 from populations.errors import InputError  # noqa: E402
 
 COIN = 2
+LAYERS = 2
 
 
 @pytest.fixture(scope="session")
 def base() -> Base:
-    """Two layers with random weights: fast, and a function of the whole prompt."""
+    """Three layers with random weights: fast, and a function of the whole prompt."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     from policies.finetune import base as module
@@ -33,7 +35,7 @@ def base() -> Base:
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
-        num_hidden_layers=2,
+        num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
         initializer_range=0.3,
@@ -56,7 +58,12 @@ def prompts(base: Base) -> list[list[int]]:
 
 @pytest.fixture(scope="session")
 def prefixes(base: Base, prompts: list[list[int]]) -> Prefixes:
-    return read_prefixes(base, prompts)
+    return read_prefixes(base, prompts, LAYERS)
+
+
+@pytest.fixture(scope="session")
+def part(base: Base):
+    return last_layers(base, LAYERS)
 
 
 def _whole(model, prompt: list[int], letters: list[int]) -> np.ndarray:
@@ -70,40 +77,46 @@ def _lessons(prefixes: Prefixes, answers: np.ndarray) -> tuple[Lesson, Lesson]:
     return Lesson(prefixes, rows[:30], answers[:30]), Lesson(prefixes, rows[30:], answers[30:])
 
 
-def test_a_prefix_and_its_tail_are_the_whole_prompt(base, prompts, prefixes) -> None:
+def test_a_prefix_and_its_tail_are_the_whole_prompt(base, part, prompts, prefixes) -> None:
     assert len({len(prompt) for prompt in prompts}) > 1  # else padding is not tried
     rows = np.arange(len(prompts))
     expected = [_whole(base.model, prompt, base.letters) for prompt in prompts]
-    found = probabilities(base, base.model, prefixes, rows)
+    found = probabilities(part, base.letters, prefixes, rows)
     # Prefixes are kept in half precision.
     assert found == pytest.approx(np.array(expected), rel=0.02)
     assert np.std(expected, axis=0).min() / np.mean(expected) > 0.05  # prompts differ
 
 
-def test_what_everybody_answers_is_learned_and_the_model_is_given_back(base, prefixes) -> None:
+def test_what_everybody_answers_is_learned_and_the_model_is_given_back(
+    base, part, prefixes
+) -> None:
     learned, held_out = _lessons(prefixes, np.full(40, COIN))
-    before = log_loss(base, base.model, held_out)
+    before = log_loss(part, base.letters, held_out)
     recipe = Recipe(steps=40, check_every=10, batch=8)
-    with tuned(base, learned, held_out, recipe) as result:
-        after = log_loss(base, result.model, held_out)
+    with tuned(part, base.letters, learned, held_out, recipe) as result:
+        after = log_loss(result.model, base.letters, held_out)
         assert after == pytest.approx(min(loss for _, _, loss in result.history), rel=1e-5)
     assert before > 3
     assert after < 0.3
-    assert log_loss(base, base.model, held_out) == before
+    assert log_loss(part, base.letters, held_out) == before
 
 
-def test_the_adapter_kept_is_the_one_with_the_likeliest_held_out_answers(base, prefixes) -> None:
+def test_the_adapter_kept_is_the_one_with_the_likeliest_held_out_answers(
+    base, part, prefixes
+) -> None:
     # What is held out contradicts what is learned: every step makes it worse.
     answers = np.r_[np.full(30, COIN), np.zeros(10, dtype=int)]
     learned, held_out = _lessons(prefixes, answers)
-    with tuned(base, learned, held_out, Recipe(steps=60, check_every=20, batch=8)) as result:
+    with tuned(
+        part, base.letters, learned, held_out, Recipe(steps=60, check_every=20, batch=8)
+    ) as result:
         losses = [loss for _, _, loss in result.history]
         assert losses[-1] > losses[0]
         assert result.step == 20
-        assert log_loss(base, result.model, held_out) == pytest.approx(losses[0], rel=1e-5)
+        assert log_loss(result.model, base.letters, held_out) == pytest.approx(losses[0], rel=1e-5)
 
 
-def test_the_same_recipe_gives_the_same_adapter(base, prefixes) -> None:
+def test_the_same_recipe_gives_the_same_adapter(base, part, prefixes) -> None:
     learned, held_out = _lessons(prefixes, np.arange(40) % 3)
     recipe = Recipe(steps=5, check_every=5, batch=8)
     histories = []
@@ -116,13 +129,20 @@ def test_the_same_recipe_gives_the_same_adapter(base, prefixes) -> None:
     assert histories[0] != histories[2]
 
 
-def test_the_adapter_works_on_the_tail_alone(base, prompts, prefixes) -> None:
-    """The whole prompt under the adapter gives what its prefix without it and its tail give."""
+def test_the_whole_model_with_the_adapter_answers_like_its_last_layers(
+    base, part, prompts, prefixes
+) -> None:
+    """It works from the tail on and nowhere before it: else the prefixes would not hold."""
     learned, held_out = _lessons(prefixes, np.full(40, COIN))
-    with tuned(base, learned, held_out, Recipe(steps=20, check_every=20, batch=8)) as result:
-        found = probabilities(base, result.model, prefixes, np.arange(5))
-        whole = [_whole(result.model, prompt, base.letters) for prompt in prompts[:5]]
+    recipe = Recipe(steps=20, check_every=20, batch=8)
+    with tuned(part, base.letters, learned, held_out, recipe) as result:
+        found = probabilities(result.model, base.letters, prefixes, np.arange(5))
+        weights = whole_weights(base, result.model)
+    with adapted(base, weights, recipe.rank) as model:
+        whole = [_whole(model, prompt, base.letters) for prompt in prompts[:5]]
     assert found == pytest.approx(np.array(whole), rel=0.03)
+    untouched = [_whole(base.model, prompt, base.letters) for prompt in prompts[:5]]
+    assert np.abs(np.array(whole) - untouched).max() > 0.05
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
