@@ -11,7 +11,8 @@ VENV := .venv
 TUNING := .venv-finetune
 
 # What `make run` compares; `make run ARGS="..."` replaces all of it.
-RUN_ARGS ?= --population us-opo --policies human,llm:local,lottery,first-come --worlds 6 --years 10 --out results/compare
+TUNED := local+human-1024
+RUN_ARGS ?= --population us-opo --policies human,llm:local,llm:$(TUNED),lottery,first-come --worlds 6 --years 10 --out results/compare
 
 # litellm otherwise fetches its price list from the network when it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True
@@ -19,7 +20,10 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
+# Answers of the embedded model come with Equipoise; --fresh has it really asked here.
 run: $(VENV)/installed ## compare the policies on the same synthetic waitlists (ARGS="..." to change how)
+	$(if $(ARGS),,$(VENV)/bin/equipoise elicit local --fresh)
+	$(if $(ARGS),,$(VENV)/bin/equipoise elicit $(TUNED) --fresh)
 	$(VENV)/bin/equipoise run compare $(or $(ARGS),$(RUN_ARGS))
 
 test: lint ## all checks: lint, types, tests; says which tests did not run and why

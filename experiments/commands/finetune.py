@@ -31,11 +31,12 @@ from experiments.terminal import Reporter, console, plain_errors
 @click.option("--option", default="coin", help="What is offered beside the patients.")
 @click.option("--prompt", default="study-1", help="Name of the prompt.")
 @click.option("--pairs", "n_pairs", default=300, type=int, help="Pairs to judge the result on.")
-@click.option("--layers", default=6, type=int, help="How many layers, the last ones, to change.")
-@click.option("--rank", default=16, type=int, help="Rank of the low-rank maps.")
-@click.option("--learning-rate", default=2e-3, type=float, help="Its highest value.")
-@click.option("--steps", default=300, type=int, help="Most steps.")
-@click.option("--batch", default=32, type=int, help="Questions per step.")
+@click.option("--steps", default=100, type=int, help="Most steps.")
+@click.option("--batch", default=128, type=int, help="Questions per step.")
+@click.option("--rank", default=48, type=int, help="Rank of the low-rank maps.")
+@click.option("--layers", default=2, type=int, help="How many layers, the last ones, to change.")
+@click.option("--learning-rate", default=5e-4, type=float, help="Its highest value.")
+@click.option("--weight-decay", default=100.0, type=float, help="Of AdamW.")
 @click.option("--seed", default=0, type=int, help="Everything random follows from it.")
 @click.option("--threads", default=1, type=int, help="Processor cores to use.")
 @click.option(
@@ -69,7 +70,7 @@ def finetune_command(
     from policies.registry import make_policy
 
     choices = _people(people, schema, more) if people is not None else None
-    settings = ("layers", "rank", "learning_rate", "steps", "batch", "seed")
+    settings = ("layers", "rank", "learning_rate", "weight_decay", "steps", "batch", "seed")
     recipe = Recipe(**{name: more[name] for name in settings})
     battery = Battery(schema, n_pairs, option=option, prompt=prompt)
     tuning = Tuning(base, battery, _sizes(sizes), control, recipe, human)

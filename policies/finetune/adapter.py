@@ -50,7 +50,9 @@ def whole_weights(base: Base, part: Any) -> dict[str, Any]:
 
     skipped = base.model.config.num_hidden_layers - part.config.num_hidden_layers
     weights = get_peft_model_state_dict(part).items()
-    return {_LAYER.sub(lambda m: f".layers.{int(m[1]) + skipped}.", k): v for k, v in weights}
+    return {
+        _LAYER.sub(lambda m: f".layers.{int(m[1]) + skipped}.", k): v.clone() for k, v in weights
+    }
 
 
 @contextmanager
@@ -59,7 +61,10 @@ def adapted(base: Base, weights: dict[str, Any], rank: int) -> Iterator[Any]:
     from peft import get_peft_model, set_peft_model_state_dict
 
     layers = sorted({int(_LAYER.search(name)[1]) for name in weights})  # type: ignore[index]
-    config = lora_config(rank, alora_invocation_tokens=base.tail, layers_to_transform=layers)
+    targets = sorted({name.split(".")[-3] for name in weights})
+    config = lora_config(
+        rank, targets, alora_invocation_tokens=base.tail, layers_to_transform=layers
+    )
     model = get_peft_model(base.model, config)
     set_peft_model_state_dict(model, weights)
     try:
@@ -89,7 +94,7 @@ def write_gguf(base: Base, weights: dict[str, Any], rank: int, path: Path) -> No
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(ALPHA_PER_RANK * rank))
     writer.add_key_value(
         gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS,
-        base.tail,
+        base.tail[1:],  # llama.cpp begins at the token before the sequence it is given
         gguf.GGUFValueType.ARRAY,
         gguf.GGUFValueType.UINT32,
     )

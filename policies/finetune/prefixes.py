@@ -152,7 +152,7 @@ def _stacked(cache: Any, layers: int) -> Any:
     import torch
 
     pairs = [torch.stack([x.keys, x.values], dim=1) for x in cache.layers[-layers:]]
-    return torch.stack(pairs, dim=1).half().cpu()
+    return torch.stack(pairs, dim=1).cpu()
 
 
 def _shared_length(prompts: Sequence[Sequence[int]]) -> int:

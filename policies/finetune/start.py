@@ -18,9 +18,10 @@ _BATCH = 64
 def start_where_prompts_differ(model: Any, prefixes: Prefixes, rows: list[int]) -> None:
     """Set the first of the two maps of each low-rank pair; the second stays 0.
 
-    Its rows are the principal directions of the map's inputs at the last token, each divided by the
-    standard deviation there, and orthogonal to what the tail's tokens are on average. Rows for
-    which there is no such direction are 0, and stay so.
+    The first row is 1 at the mean of the map's inputs at the last token: a constant. The others are
+    the principal directions around it, each divided by the standard deviation there, and
+    orthogonal to what the tail's tokens are on average. Rows for which there is no such direction
+    are 0, and stay so.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def start_where_prompts_differ(model: Any, prefixes: Prefixes, rows: list[int]) 
         differing = differing - (differing @ shared) @ shared.T
         _, spread, directions = torch.linalg.svd(differing, full_matrices=False)
         weight = part.lora_A["default"].weight
-        kept = min(len(weight), int((spread > LEAST_SPREAD * spread[0]).sum()))
+        kept = min(len(weight) - 1, int((spread > LEAST_SPREAD * spread[0]).sum()))
         found = directions[:kept] / spread[:kept, None] * len(seen) ** 0.5
         weight.data.zero_()
-        weight.data[:kept] = found.to(weight)
+        weight.data[0] = (usual[-1] / usual[-1].square().sum()).to(weight)
+        weight.data[1 : 1 + kept] = found.to(weight)

@@ -16,6 +16,7 @@ from policies.finetune.start import start_where_prompts_differ
 ALPHA_PER_RANK = 2
 WARM_UP = 0.05
 LARGEST_GRADIENT = 1.0
+MEMORY = 20  # steps
 SCORING_BATCH = 64
 
 Ints = NDArray[np.int_]
@@ -71,7 +72,9 @@ def tuned(
 ) -> Iterator[Tuned]:
     """Fit an adapter to answers, and stop where the held-out ones are likeliest.
 
-    The same recipe and lesson give the same adapter on the same machine.
+    Of each low-rank pair the second map is fitted, the first stays as it begins. What is judged and
+    kept is the moving average of its weights, since single steps are noisy. The same recipe and
+    lesson give the same adapter on the same machine.
 
     Parameters
     ----------
@@ -82,37 +85,39 @@ def tuned(
         The tokens of the answers A, B, C.
     """
     import torch
-    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from peft import get_peft_model
 
     torch.manual_seed(recipe.seed)
-    model = get_peft_model(part, lora_config(recipe.rank))
+    model = get_peft_model(part, lora_config(recipe.rank, "all-linear"))
     start_where_prompts_differ(model, lesson.prefixes, lesson.rows.tolist())
-    best, kept, history, losses = (math.inf, 0), {}, [], []
-    for step, loss in _steps(model, letters, lesson, recipe):
+    weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
+    average = [weight.detach().clone() for weight in weights]
+    best, kept, history, losses = (math.inf, 0), average, [], []
+    for step, loss in _steps(model, weights, letters, lesson, recipe):
         losses.append(loss)
+        _move(average, weights, step)
         if step % recipe.check_every == 0 or step == recipe.steps:
-            now = log_loss(model, letters, held_out)
+            with _weights_set(weights, average):
+                now = log_loss(model, letters, held_out)
             history.append((step, float(np.mean(losses)), now))
             losses.clear()
             if now < best[0]:
-                best = now, step
-                kept = {k: v.clone() for k, v in get_peft_model_state_dict(model).items()}
+                best, kept = (now, step), [values.clone() for values in average]
         if progress is not None:
             progress(step, recipe.steps)
-    set_peft_model_state_dict(model, kept)
     try:
-        yield Tuned(model, best[1], history)
+        with _weights_set(weights, kept):
+            yield Tuned(model, best[1], history)
     finally:
         model.unload()
 
 
 def _steps(
-    model: Any, letters: list[int], lesson: Lesson, recipe: Recipe
+    model: Any, weights: list[Any], letters: list[int], lesson: Lesson, recipe: Recipe
 ) -> Iterator[tuple[int, float]]:
     """Take the steps of AdamW; after each, its number and the log-loss it began from."""
     import torch
 
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(
         weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -135,14 +140,34 @@ def _steps(
         yield step, loss.item()
 
 
-def lora_config(rank: int, **more: Any) -> Any:
-    """Low-rank maps beside every linear map of the layers."""
+def _move(average: list[Any], weights: list[Any], step: int) -> None:
+    """Move the average towards the weights of now: it remembers the last ``MEMORY`` steps or so."""
+    towards = max(1 / MEMORY, 1 / step)
+    for mean, weight in zip(average, weights, strict=True):
+        mean.lerp_(weight.detach(), towards)
+
+
+@contextmanager
+def _weights_set(weights: list[Any], values: list[Any]) -> Iterator[None]:
+    """Give weights other values for as long as the context lasts."""
+    before = [weight.detach().clone() for weight in weights]
+    for weight, value in zip(weights, values, strict=True):
+        weight.data.copy_(value)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, before, strict=True):
+            weight.data.copy_(value)
+
+
+def lora_config(rank: int, targets: str | list[str], **more: Any) -> Any:
+    """Settings of peft for low-rank maps beside the linear maps named ``targets``."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=rank,
         lora_alpha=ALPHA_PER_RANK * rank,
-        target_modules="all-linear",
+        target_modules=targets,
         task_type="CAUSAL_LM",
         **more,
     )

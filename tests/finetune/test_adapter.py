@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: `make test-finetune`")
+torch.set_num_threads(1)  # two that wait for each other are slower on busy cores
 
 from policies.ask import asking  # noqa: E402
 from policies.elicit import Battery  # noqa: E402
@@ -30,10 +31,10 @@ def part(base: Base):
     from peft import get_peft_model
 
     torch.manual_seed(1)
-    model = get_peft_model(last_layers(base, LAYERS), lora_config(RANK))
+    model = get_peft_model(last_layers(base, LAYERS), lora_config(RANK, "all-linear"))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
-            weight.data.normal_(std=0.05)
+            weight.data.normal_(std=1.0)
     return model
 
 
@@ -64,9 +65,8 @@ def test_llama_cpp_answers_as_torch_does(base: Base, part, tmp_path: Path) -> No
         tuned = answered(model)
     change = np.abs(tuned - raw).mean()
     assert change > 0.1
-    # llama.cpp computes with the quantised weights, torch with what they stand for.
-    assert np.abs(served("local") - raw).mean() < 0.2 * change
-    assert np.abs(served(f"local+{tmp_path / 'random'}") - tuned).mean() < 0.2 * change
+    assert np.abs(served("local") - raw).max() < 0.01
+    assert np.abs(served(f"local+{tmp_path / 'random'}") - tuned).max() < 0.01
 
 
 def test_what_is_saved(base: Base, part, tmp_path: Path) -> None:

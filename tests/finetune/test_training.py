@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: `make test-finetune`")
+torch.set_num_threads(1)  # two that wait for each other are slower on busy cores
 
 from policies.elicit import Battery  # noqa: E402
+from policies.finetune import training  # noqa: E402
 from policies.finetune.adapter import adapted, whole_weights  # noqa: E402
 from policies.finetune.base import Base, load_base  # noqa: E402
 from policies.finetune.prefixes import Prefixes, last_layers, read_prefixes  # noqa: E402
@@ -82,9 +84,8 @@ def test_a_prefix_and_its_tail_are_the_whole_prompt(base, part, prompts, prefixe
     rows = np.arange(len(prompts))
     expected = [_whole(base.model, prompt, base.letters) for prompt in prompts]
     found = probabilities(part, base.letters, prefixes, rows)
-    # Prefixes are kept in half precision.
-    assert found == pytest.approx(np.array(expected), rel=0.02)
-    assert np.std(expected, axis=0).min() / np.mean(expected) > 0.05  # prompts differ
+    assert found == pytest.approx(np.array(expected), rel=1e-3)
+    assert (np.std(expected, axis=0) / np.mean(expected, axis=0)).min() > 0.05  # prompts differ
 
 
 def test_what_everybody_answers_is_learned_and_the_model_is_given_back(
@@ -92,39 +93,45 @@ def test_what_everybody_answers_is_learned_and_the_model_is_given_back(
 ) -> None:
     learned, held_out = _lessons(prefixes, np.full(40, COIN))
     before = log_loss(part, base.letters, held_out)
-    recipe = Recipe(steps=40, check_every=10, batch=8)
+    recipe = Recipe(steps=60, check_every=20, batch=8, weight_decay=0.0, learning_rate=0.1)
     with tuned(part, base.letters, learned, held_out, recipe) as result:
         after = log_loss(result.model, base.letters, held_out)
         assert after == pytest.approx(min(loss for _, _, loss in result.history), rel=1e-5)
-    assert before > 3
-    assert after < 0.3
+    assert before > 8
+    assert after < 3
     assert log_loss(part, base.letters, held_out) == before
 
 
 def test_the_adapter_kept_is_the_one_with_the_likeliest_held_out_answers(
-    base, part, prefixes
+    base, part, prefixes, monkeypatch
 ) -> None:
-    # What is held out contradicts what is learned: every step makes it worse.
-    answers = np.r_[np.full(30, COIN), np.zeros(10, dtype=int)]
-    learned, held_out = _lessons(prefixes, answers)
-    with tuned(
-        part, base.letters, learned, held_out, Recipe(steps=60, check_every=20, batch=8)
-    ) as result:
-        losses = [loss for _, _, loss in result.history]
-        assert losses[-1] > losses[0]
-        assert result.step == 20
-        assert log_loss(result.model, base.letters, held_out) == pytest.approx(losses[0], rel=1e-5)
+    learned, held_out = _lessons(prefixes, np.full(40, COIN))
+    recipe = Recipe(steps=20, check_every=5, batch=8, learning_rate=0.01)
+
+    def kept(*losses: float) -> tuple[int, np.ndarray]:
+        planned = iter(losses)
+        monkeypatch.setattr(training, "log_loss", lambda *_: next(planned))
+        with tuned(part, base.letters, learned, held_out, recipe) as result:
+            given = probabilities(result.model, base.letters, prefixes, np.arange(4))
+        return result.step, given
+
+    step, early = kept(4, 1, 2, 3)
+    assert step == 10
+    same_step, same = kept(9, 1, 5, 5)
+    assert same_step == 10
+    assert (same == early).all()
+    last_step, last = kept(4, 3, 2, 1)
+    assert last_step == 20
+    assert last[:, COIN].mean() > 1.1 * early[:, COIN].mean()
 
 
 def test_the_same_recipe_gives_the_same_adapter(base, part, prefixes) -> None:
     learned, held_out = _lessons(prefixes, np.arange(40) % 3)
-    recipe = Recipe(steps=5, check_every=5, batch=8)
     histories = []
-    for seed in (recipe.seed, recipe.seed, recipe.seed + 1):
-        with tuned(
-            base, learned, held_out, Recipe(steps=5, check_every=5, batch=8, seed=seed)
-        ) as r:
-            histories.append(r.history)
+    for seed in (0, 0, 1):
+        recipe = Recipe(steps=5, check_every=5, batch=8, seed=seed)
+        with tuned(part, base.letters, learned, held_out, recipe) as result:
+            histories.append(result.history)
     assert histories[0] == histories[1]
     assert histories[0] != histories[2]
 
@@ -134,13 +141,13 @@ def test_the_whole_model_with_the_adapter_answers_like_its_last_layers(
 ) -> None:
     """It works from the tail on and nowhere before it: else the prefixes would not hold."""
     learned, held_out = _lessons(prefixes, np.full(40, COIN))
-    recipe = Recipe(steps=20, check_every=20, batch=8)
+    recipe = Recipe(steps=20, check_every=20, batch=8, learning_rate=0.005)
     with tuned(part, base.letters, learned, held_out, recipe) as result:
         found = probabilities(result.model, base.letters, prefixes, np.arange(5))
         weights = whole_weights(base, result.model)
     with adapted(base, weights, recipe.rank) as model:
         whole = [_whole(model, prompt, base.letters) for prompt in prompts[:5]]
-    assert found == pytest.approx(np.array(whole), rel=0.03)
+    assert found == pytest.approx(np.array(whole), rel=1e-3)
     untouched = [_whole(base.model, prompt, base.letters) for prompt in prompts[:5]]
     assert np.abs(np.array(whole) - untouched).max() > 0.05
 
