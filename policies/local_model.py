@@ -10,7 +10,7 @@ import importlib.util
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +80,8 @@ def unpacked_weights() -> Path:
             "with 540 MB free (XDG_CACHE_HOME names another)"
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
     return path
 
 
@@ -156,13 +157,13 @@ def local_model(adapter: str | None = None) -> Iterator[Endpoint]:
     InputError
         If xllamacpp, the weights or the adapter are missing, or cannot be loaded.
     """
-    weights = unpacked_weights()
     try:
         import xllamacpp
     except ImportError as error:
         raise InputError(
             f"model local: llama.cpp cannot be loaded ({error}); run `pip install xllamacpp`"
         ) from error
+    weights = unpacked_weights()
     key = secrets.token_hex(16)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(weights)

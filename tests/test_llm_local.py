@@ -8,7 +8,7 @@ import pytest
 from policies.answers import AnswerStore
 from policies.ask import asking
 from policies.elicit import Battery, elicit
-from policies.local_model import weights_file
+from policies.local_model import unpacked_weights, weights_file
 from populations.errors import InputError
 
 
@@ -21,10 +21,36 @@ def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 def test_weights_without_llama_cpp_say_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("policies.local_model.weights_file", lambda: tmp_path / "x.gguf")
     monkeypatch.setitem(__import__("sys").modules, "xllamacpp", None)
     with pytest.raises(InputError, match="pip install xllamacpp"):
         elicit("local", Battery(n_pairs=2), tmp_path / "a.sqlite")
+
+
+def test_a_cache_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"with 540 MB free \(XDG_CACHE_HOME names another\)"):
+        unpacked_weights()
+
+
+def test_weights_are_unpacked_once_and_stay_the_same_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import gguf
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = unpacked_weights()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    packed = {tensor.name: tensor for tensor in gguf.GGUFReader(weights_file()).tensors}
+    unpacked = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    assert unpacked.keys() == packed.keys()
+    name = "blk.3.attn_q.weight"
+    assert (
+        unpacked[name].data == gguf.dequantize(packed[name].data, packed[name].tensor_type)
+    ).all()
+    made = path.stat().st_mtime_ns
+    assert unpacked_weights() == path
+    assert path.stat().st_mtime_ns == made
 
 
 @pytest.mark.slow_model

@@ -141,7 +141,7 @@ def test_the_whole_model_with_the_adapter_answers_like_its_last_layers(
 ) -> None:
     """It works from the tail on and nowhere before it: else the prefixes would not hold."""
     learned, held_out = _lessons(prefixes, np.full(40, COIN))
-    recipe = Recipe(steps=20, check_every=20, batch=8, learning_rate=0.005)
+    recipe = Recipe(steps=30, check_every=30, batch=8, learning_rate=0.02, weight_decay=0.0)
     with tuned(part, base.letters, learned, held_out, recipe) as result:
         found = probabilities(result.model, base.letters, prefixes, np.arange(5))
         weights = whole_weights(base, result.model)
@@ -149,7 +149,7 @@ def test_the_whole_model_with_the_adapter_answers_like_its_last_layers(
         whole = [_whole(model, prompt, base.letters) for prompt in prompts[:5]]
     assert found == pytest.approx(np.array(whole), rel=1e-3)
     untouched = [_whole(base.model, prompt, base.letters) for prompt in prompts[:5]]
-    assert np.abs(np.array(whole) - untouched).max() > 0.05
+    assert (np.array(whole)[:, COIN] > 5 * np.array(untouched)[:, COIN]).all()
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
