@@ -17,7 +17,7 @@ from experiments.figures.style import (
 
 _PANELS = (
     ("compare_judges.agreement", "Most likely answers agree"),
-    ("swap_consistency.consistency", "Same answer, orders swapped"),
+    ("swap_consistency.consistency", "Same, orders swapped"),
     ("compare_judges.total_variation", "Total variation"),
     ("compare_judges.indecision", "Mean P(coin)"),
 )
