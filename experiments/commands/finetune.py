@@ -5,7 +5,10 @@ from typing import Any
 
 import click
 
+from experiments.commands.layout import layout_options, read_people
 from experiments.terminal import Reporter, console, plain_errors
+
+_RESAMPLES = 100
 
 
 @click.command("finetune")
@@ -20,11 +23,7 @@ from experiments.terminal import Reporter, console, plain_errors
     type=click.Path(path_type=Path),
     help="Tune on the answers in this CSV file instead (read as by `equipoise fit`).",
 )
-@click.option("--person", default="person", help="Its column with who answered.")
-@click.option("--decision", default="decision", help="Its column with what they chose.")
-@click.option("--left", default="", help="Its columns about the patient on the left, by commas.")
-@click.option("--right", default="", help="Its columns about the patient on the right, by commas.")
-@click.option("--coding", default="", help="What a decision means: 0=left,1=right,2=coin.")
+@layout_options
 @click.option("--sizes", default="1024", help="How many answers to tune on; several by commas.")
 @click.option("--control", is_flag=True, help="Tune on shuffled answers too, of the largest size.")
 @click.option("--schema", default="indecision3", help="What is said about a patient.")
@@ -69,14 +68,15 @@ def finetune_command(
     from policies.finetune.recipe import Recipe
     from policies.registry import make_policy
 
-    choices = _people(people, schema, more) if people is not None else None
     settings = ("layers", "rank", "learning_rate", "weight_decay", "steps", "batch", "seed")
     recipe = Recipe(**{name: more[name] for name in settings})
     battery = Battery(schema, n_pairs, option=option, prompt=prompt)
     tuning = Tuning(base, battery, _sizes(sizes), control, recipe, human)
     reference = make_policy(human, Path("results/answers.sqlite"))
     use_threads(threads)
+    layout = {name: more[name] for name in ("person", "decision", "coding", "left", "right")}
     with Reporter() as progress:
+        choices = _people(people, schema, layout, progress) if people is not None else None
         measures = tune(tuning, reference, choices, out, progress)
     terminal = console()
     terminal.print(tuning_table(measures, reference.name))
@@ -93,13 +93,10 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise InputError(f"--sizes {text!r}: expected numbers by commas, as in 16,64") from None
 
 
-def _people(path: Path, schema: str, more: dict[str, Any]) -> Any:
-    from policies.choices import CODING, Layout, parse_coding, read_choices
+def _people(path: Path, schema: str, layout: dict[str, Any], progress: Any) -> Any:
+    """The answers in a file; a wrong coding is refused before anything is learned from it."""
+    from experiments.fitting import FitOptions, fit_values
 
-    columns = {
-        side: tuple(more[side].split(",")) if more[side] else () for side in ("left", "right")
-    }
-    layout = Layout(more["person"], more["decision"], **columns)
-    return read_choices(
-        path, schema, layout, parse_coding(more["coding"]) if more["coding"] else CODING
-    )
+    choices = read_people(path, schema, **layout)
+    fit_values(choices, FitOptions(compare=False, resamples=_RESAMPLES), progress)
+    return choices

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from experiments.commands.layout import layout_options, read_people
 from experiments.terminal import Reporter, console, plain_errors
 from populations.errors import InputError
 
@@ -21,21 +22,7 @@ from populations.errors import InputError
     help="Instead of a schema: an attribute, its range, and whether more (+) or less (-) of it is "
     "expected to be favoured, or nothing (?), as in age=25:70:-; repeat for each.",
 )
-@click.option("--person", default="person", help="Column of who answered.")
-@click.option("--decision", default="decision", help="Column of the answer.")
-@click.option(
-    "--coding",
-    default="left=left,right=right,coin=coin",
-    help="What the answer's values mean, as in 0=left,1=right,2=coin.",
-)
-@click.option(
-    "--left",
-    default="",
-    metavar="COLUMNS",
-    help="Columns of the patient on the left, in the order of the attributes; by default "
-    "left_<attribute>.",
-)
-@click.option("--right", default="", metavar="COLUMNS", help="Likewise on the right.")
+@layout_options
 @click.option(
     "--kind",
     default="pooled",
@@ -63,11 +50,6 @@ def fit_command(
     answers: Path,
     schema: str,
     attributes: tuple[str, ...],
-    person: str,
-    decision: str,
-    coding: str,
-    left: str,
-    right: str,
     kind: str,
     classes: str,
     order: bool,
@@ -77,11 +59,11 @@ def fit_command(
     seed: int,
     name: str,
     out: Path | None,
+    **layout: str,
 ) -> None:
     """Fit values to people's ANSWERS (a CSV file) and make them a policy."""
     from experiments.fitting import FitOptions, as_values, fit_values
     from experiments.fitting_tables import print_fit
-    from policies.choices import Layout, parse_coding, read_choices
     from policies.values_file import FOLDER, save_values, values_path
 
     if out is not None and out.suffix != ".toml":
@@ -98,8 +80,7 @@ def fit_command(
         seed=seed,
         allow_signs=allow_signs,
     )
-    columns = Layout(person, decision, _columns(left), _columns(right))
-    choices = read_choices(answers, schema, columns, parse_coding(coding), attributes)
+    choices = read_people(answers, schema, attributes=attributes, **layout)
     with Reporter() as progress:
         fitted = fit_values(choices, options, progress)
     terminal = console()
@@ -113,10 +94,6 @@ def fit_command(
     terminal.print(
         f"Written: {path}\nUse it: equipoise run compare --policies {policy},lottery", markup=False
     )
-
-
-def _columns(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
 def _sizes(text: str) -> tuple[int, ...]:
