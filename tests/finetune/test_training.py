@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: `make test-finetune`")
-torch.set_num_threads(1)  # two that wait for each other are slower on busy cores
 
 from policies.elicit import Battery  # noqa: E402
 from policies.finetune import training  # noqa: E402
@@ -20,36 +19,6 @@ from populations.errors import InputError  # noqa: E402
 
 COIN = 2
 LAYERS = 2
-
-
-@pytest.fixture(scope="session")
-def base() -> Base:
-    """Three layers with random weights: fast, and a function of the whole prompt."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from policies.finetune import base as module
-    from policies.local_model import weights_file
-
-    weights = weights_file()
-    tokenizer = AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.3,
-    )
-    model = LlamaForCausalLM(config).requires_grad_(False).eval()
-    return Base(
-        "tiny",
-        model,
-        tokenizer,
-        module._tail("tiny", tokenizer),
-        module._letters("tiny", tokenizer),
-    )
 
 
 @pytest.fixture(scope="session")
