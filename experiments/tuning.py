@@ -30,8 +30,13 @@ Ints = NDArray[np.int_]
 Floats = NDArray[np.float64]
 
 RAW = "untuned"
-MEASURES = "measures.csv"
+MEASURES, CARD = "measures.csv", "card.json"
 LEAST_ANSWERS = 8
+# What the untuned model's measures depend on.
+_OF_ALL = (
+    *("base", "prompt", "steer", "schema", "option", "reference", "judged_on_pairs"),
+    *("answers_of", "answers_sha256"),
+)
 _KEPT_BACK = 0.2
 _KEPT_BACK_SEED = 1_000
 
@@ -157,8 +162,9 @@ def tune(
     pairs = tuning.battery.lists()
     courses, kept_back = _courses(tuning, human, people)
     settings = {each.name: _settings(tuning, each, people) for each in courses}
+    untuned = {key: settings[courses[0].name][key] for key in _OF_ALL}
     missing = [each for each in courses if _made(out / each.name) != settings[each.name]]
-    if missing or not (out / RAW).exists():
+    if missing or _made(out / RAW) != untuned:
         shown = [order for pair in pairs for order in (pair, pair[::-1])]
         for examples in (kept_back, *(part for each in missing for part in each.parts)):
             shown += examples.shown()
@@ -178,6 +184,7 @@ def tune(
             return pd.concat([found, pd.DataFrame([row])], ignore_index=True)
 
         _keep(out / RAW, measured(RAW, bench.part))
+        (out / RAW / CARD).write_text(json.dumps({"made": untuned}, indent=1), encoding="utf-8")
         for course in missing:
             stage = f"tuning on {course.name}"
             learned, held_out = map(bench.lesson, course.parts)
@@ -190,7 +197,7 @@ def tune(
                 own = found[found["judge"] == course.name]
                 card = _card(settings[course.name], result, own)
                 folder = out / course.name
-                _keep(folder, found)
+                _keep(folder, found)  # the card comes last: without it, the folder is unfinished
                 save_adapter(bench.base, result.model, tuning.recipe.rank, card, folder)
     frames = [pd.read_csv(out / name / MEASURES) for name in (RAW, *settings)]
     measures = pd.concat(frames, ignore_index=True)
@@ -202,7 +209,9 @@ def tune(
 def _courses(tuning: Tuning, human: Judge, people: Choices | None) -> tuple[list[Course], Examples]:
     """The adapters to make, and the answers of the people kept for judging (if they are people)."""
     schema, seed = tuning.battery.schema, tuning.recipe.seed
-    test: set[Pair] = {frozenset(pair) for pair in tuning.battery.lists()}
+    # Those that other commands ask by default are set aside as well.
+    usual = Battery(schema).lists()
+    test: set[Pair] = {frozenset(pair) for pair in (*tuning.battery.lists(), *usual)}
     for name in frozen_names(schema):
         test |= {frozenset(pair) for pair in frozen_pairs(schema, name)}
     largest = max(tuning.sizes)
@@ -289,7 +298,7 @@ def _card(settings: dict[str, Any], result: Tuned, own: pd.DataFrame) -> dict[st
 
 def _made(folder: Path) -> dict[str, Any] | None:
     """Settings of the adapter in a folder; None if it is not there or not finished."""
-    card = folder / "card.json"
+    card = folder / CARD
     if not card.is_file():
         return None
     made: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))["made"]
@@ -298,4 +307,5 @@ def _made(folder: Path) -> dict[str, Any] | None:
 
 def _keep(folder: Path, measures: pd.DataFrame) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
     measures.to_csv(folder / MEASURES, index=False)

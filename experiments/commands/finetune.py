@@ -72,8 +72,9 @@ def finetune_command(
     recipe = Recipe(**{name: more[name] for name in settings})
     battery = Battery(schema, n_pairs, option=option, prompt=prompt)
     tuning = Tuning(base, battery, _sizes(sizes), control, recipe, human)
-    reference = make_policy(human, Path("results/answers.sqlite"))
+    tuning.check()
     use_threads(threads)
+    reference = make_policy(human, Path("results/answers.sqlite"))
     layout = {name: more[name] for name in ("person", "decision", "coding", "left", "right")}
     with Reporter() as progress:
         choices = _people(people, schema, layout, progress) if people is not None else None

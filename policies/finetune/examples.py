@@ -105,7 +105,11 @@ def drawn(judge: Judge, schema: str, n: int, seed: int, avoid: Collection[Pair] 
     levels = [np.array(values, dtype=float) for values in SCHEMAS[schema].levels.values()]
     count = int(np.prod([len(values) for values in levels]))
     if n > count * (count - 1) // 2 - len(avoid):
-        raise InputError(f"{n} answers: schema {schema!r} has too few different pairs to draw from")
+        raise InputError(
+            f"{n} answers: schema {schema!r} has {count * (count - 1) // 2} pairs, of which "
+            f"{len(avoid)} are set aside to judge by; expected fewer answers, or fewer pairs to "
+            "judge by"
+        )
     rng = np.random.default_rng([seed, 0])
     seen = set(avoid)
     pairs: list[Shown] = []
@@ -155,5 +159,10 @@ def split(examples: Examples, share: float, seed: int) -> tuple[Examples, Exampl
     held_out = np.isin(examples.person, chosen)
     pairs = examples.pairs()
     known = {pair for pair, hidden in zip(pairs, held_out, strict=True) if hidden}
-    fresh = np.array([pair not in known for pair in pairs])
-    return examples.rows(~held_out & fresh), examples.rows(held_out)
+    learned = ~held_out & np.array([pair not in known for pair in pairs])
+    if not learned.any():
+        raise InputError(
+            f"{len(people)} people who judged the same pairs: holding some out with their pairs "
+            "leaves nothing to learn from; expected people who judged different pairs"
+        )
+    return examples.rows(learned), examples.rows(held_out)

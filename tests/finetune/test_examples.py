@@ -84,6 +84,19 @@ def test_people_and_their_pairs_are_held_out() -> None:
         assert not set(learned.pairs()) & set(held_out.pairs())
 
 
+def test_people_who_all_judged_the_same_pairs_leave_nothing_to_learn() -> None:
+    few = _examples(4, people=1)
+    same = Examples(
+        few.schema,
+        np.tile(few.first, (5, 1)),
+        np.tile(few.second, (5, 1)),
+        np.tile(few.answer, 5),
+        np.repeat(np.arange(5), 4),
+    )
+    with pytest.raises(InputError, match="nothing to learn from"):
+        split(same, 0.2, 0)
+
+
 def test_one_person_cannot_be_held_out() -> None:
     with pytest.raises(InputError, match="1 people"):
         split(_examples(10, people=1), 0.5, 0)

@@ -66,11 +66,21 @@ def test_what_is_finished_is_not_made_again(
     assert len(made) == 2  # other questions, another adapter
 
 
+def test_the_untuned_model_is_judged_anew_when_the_questions_change(tmp_path: Path) -> None:
+    tune(_tuning(8, control=False), human(), None, tmp_path, _quiet)
+    fewer = Tuning("tiny", Battery(n_pairs=4), (16,), False, RECIPE, "human")
+    tune(fewer, human(), None, tmp_path, _quiet)
+    again = tune(_tuning(8, control=False), human(), None, tmp_path, _quiet)
+    counts = again[again["measure"] == "compare_judges.total_variation"]["denominator"]
+    assert counts.nunique() == 1
+
+
 def test_no_pair_it_is_judged_on_is_learned_from() -> None:
-    battery = Battery("indecision3-coarse", n_pairs=300)
+    battery = Battery("indecision3-coarse", n_pairs=60)
     plan = Tuning("tiny", battery, (200,), True, RECIPE, "human")
     courses, kept_back = tuning._courses(plan, human(), None)
-    judged = {frozenset(pair) for pair in battery.lists()}
+    usual = Battery("indecision3-coarse").lists()  # what `equipoise align` asks
+    judged = {frozenset(pair) for pair in (*battery.lists(), *usual)}
     assert len(kept_back) == 0
     for course in courses:
         learned, held_out = course.parts
