@@ -120,10 +120,15 @@ def judged(judge: Judge, pairs: Pairs) -> Floats:
     """
     try:
         answers, swapped = judge.judge(pairs.a, pairs.b), judge.judge(pairs.b, pairs.a)
-    except KeyError as error:
+    except (KeyError, InputError) as error:
+        missing = error if isinstance(error, KeyError) else error.__cause__
+        if not isinstance(missing, KeyError):
+            raise
+        attribute = missing.args[0]
+        telling = [name for name, each in SCHEMAS.items() if attribute in each.levels]
         raise InputError(
-            f"{judge.name}: schema {pairs.schema!r} does not tell {error.args[0]!r}, by which it "
-            f"judges; expected a schema that does, one of {', '.join(SCHEMAS)}"
+            f"{judge.name}: schema {pairs.schema!r} does not tell {attribute!r}, by which it "
+            f"judges; expected a schema that does: {', '.join(telling) or 'there is none'}"
         ) from error
     return np.stack([answers, swapped[:, [1, 0, 2]]], axis=1)[:, :, None]
 
@@ -163,15 +168,22 @@ class Asking:
         Raises
         ------
         InputError
-            If it takes more calls or cost than allowed, or the store cannot be used.
+            If it takes more calls or cost than allowed, its cost is limited and not known, or the
+            store cannot be used.
         """
         plans = [plan(model, each, self.answers, fresh=self.fresh) for each in self.batteries()]
+        unknown = next((each for each in plans if each.cost is None and each.calls), None)
+        if self.limits.max_cost is not None and unknown is not None:
+            raise InputError(
+                f"model {model!r}: max_cost = {self.limits.max_cost:g} cannot be kept: "
+                f"{unknown.why}; nothing was asked (max_calls limits the questions instead)"
+            )
         calls, cost = sum(each.calls for each in plans), sum(each.cost or 0.0 for each in plans)
         for name, needed in (("max_calls", calls), ("max_cost", cost)):
             most = getattr(self.limits, name)
             if most is not None and needed > most:
                 raise InputError(
-                    f"model {model!r}: needs up to {needed:g}, more than {name} = {most:g}; "
+                    f"model {model!r}: needs about {needed:g}, more than {name} = {most:g}; "
                     "nothing was asked"
                 )
         return plans
@@ -210,6 +222,31 @@ def model_name(text: str) -> str:
     return text.removeprefix("llm:")
 
 
+def asks_by_itself(text: str) -> bool:
+    """Whether a policy asks a language model, with a battery of its own."""
+    return "llm:" in text
+
+
+def check(models: Sequence[str], human: str, asking: Asking) -> None:
+    """Refuse what can be refused by its text, before anything is asked; see `align`."""
+    _different([human, *(t if is_policy(t) else f"llm:{model_name(t)}" for t in models)])
+    if asking.limits.max_calls is None and asking.limits.max_cost is None:
+        return
+    for text in (human, *filter(is_policy, models)):
+        if asks_by_itself(text):
+            raise InputError(
+                f"policy {text!r}: asks a model with its own battery, which max_calls and max_cost "
+                "do not limit; nothing was asked (name the model itself as a judge, or ask it with "
+                "`equipoise elicit` first and leave the limits out here)"
+            )
+
+
+def _different(names: Sequence[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"judge {twice!r}: named twice; expected different judges")
+
+
 def align(models: Sequence[str], human: str, asking: Asking, progress: Progress) -> Report:
     """Ask what is missing and compare every judge with the reference.
 
@@ -227,9 +264,10 @@ def align(models: Sequence[str], human: str, asking: Asking, progress: Progress)
     Raises
     ------
     InputError
-        If a judge does not judge pairs, does not answer, or may not be asked that much: then no
-        model is asked.
+        If a judge is named twice, does not judge pairs, or may not be asked that much: then no
+        model is asked as a judge. If one does not answer.
     """
+    check(models, human, asking)
     batteries = asking.batteries()
     pairs = [Pairs.of(each.schema, each.lists()) for each in batteries]
 
@@ -244,17 +282,18 @@ def align(models: Sequence[str], human: str, asking: Asking, progress: Progress)
         given = [p for p, _ in found]
         return Answers(f"llm:{model}", given[0], _beats(given, pairs), found[0][1])
 
-    def of(text: str) -> Answers:
-        return of_policy(made(text)) if is_policy(text) else of_model(model_name(text))
-
     def made(text: str) -> Policy:
         return make_policy(text, asking.answers, lambda *done: progress(f"asking {text}", *done))
 
-    reference = made(human)
     for text in models:
         if not is_policy(text):
             asking.plans(model_name(text))
-    return report(reference, [of_policy(reference), *map(of, models)], pairs[0])
+    reference = made(human)
+    own = of_policy(reference)
+    policies = {text: of_policy(made(text)) for text in models if is_policy(text)}
+    _different([own.name, *(each.name for each in policies.values())])
+    judges = [policies.get(text) or of_model(model_name(text)) for text in models]
+    return report(reference, [own, *judges], pairs[0])
 
 
 def _beats(given: list[Floats], pairs: list[Pairs]) -> Floats | None:
@@ -352,9 +391,7 @@ def report(reference: Policy, judges: Sequence[Answers], pairs: Pairs) -> Report
         If two judges have the same name, or one answered too little.
     """
     names = [answers.name for answers in judges]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"judge {twice!r}: named twice; expected different judges")
+    _different(names)
     own = judges[0].pairs[:, :, 0]
     measures = pd.concat([measured(answers, own, pairs) for answers in judges], ignore_index=True)
     scale = SCHEMAS[pairs.schema].scale

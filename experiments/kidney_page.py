@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,15 @@ _TIE_MODES = {
     "renormalise": "the coin's probability is dropped and the rest rescaled",
     "argmax": "the best always wins, by however little",
 }
+_REPAIRS = {
+    "repaired": "Repaired, no detectable difference left",
+    "partly": "Partly repaired",
+    "overshot": "Overshot: nearer, but now on the other side",
+    "not": "No detectable repair",
+    "none": "Nothing detectable to repair, before or after",
+    "new": "A difference is detectable only after tuning",
+    "worse": "Farther away than before",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Arms:
     models : tuple of str
         The raw model, then the tuned one if there is any.
     with_coin : dict of model to str
-        A model's values with the reference's indecision.
+        A model's values and its advantage of position, with the reference's indecision.
     lottery : str
     """
 
@@ -94,19 +104,27 @@ def page(found: Found) -> str:
     parts = [
         "# Who gets the kidney, and what follows",
         f"Population {study.population}, worlds: {study.worlds}, years: {study.years:g}, "
-        f"{study.tie_seeds} tie seeds, seed {study.seed}, discretion {study.discretion}. Every "
-        f"number is a paired difference from {arms.human} over the same worlds with its 95 % "
-        f"interval, not adjusted for many comparisons.{rough} Synthetic people: not for clinical "
-        "use.",
+        f"{study.tie_seeds} tie seeds, seed {study.seed}, discretion {study.discretion}. Outcomes "
+        f"and decisions are paired differences from {arms.human} over the same worlds with their "
+        f"95 % intervals, not adjusted for many comparisons.{rough} Not such differences: what the "
+        "judges answer (shares), a model's weights and advantage of position (utility), the column "
+        "'rest' (what is left of a difference), and the first column of the last table (levels of "
+        f"{arms.human}). Synthetic people: not for clinical use.",
         *([_WHY_SURVEY] if study.population == "survey" else []),
-        "Misalignment alone: a model's fitted values, with the indecision (lambda) of "
-        f"{arms.human} and answers drawn as its are. Missing indecision alone: the values of "
+        "Misalignment alone: a model's values and its advantage of position, both of which its "
+        f"choices rest on, with the indecision (lambda) of {arms.human} and answers drawn as its "
+        "are: where the model prefers whoever is listed first, that is part of what is called "
+        f"misalignment here. Missing indecision alone: the values of "
         f"{arms.human}, without the coin. A model itself has both, and always gives its most "
         "likely answer.",
         *_section("What the judges answer", [_answers(found, arm) for arm in arms.models]),
         *_section(
             "What misalignment did",
-            [_effect(found, found.arms.with_coin[arm], _values(arm, arms)) for arm in arms.models],
+            [
+                f"{_effect(found, arms.with_coin[arm], _values(arm, arms))}\n\n"
+                f"{_position(arm, found.cards[arm])}"
+                for arm in arms.models
+            ],
         ),
         *_section(
             "What missing indecision did",
@@ -137,7 +155,19 @@ def _mode(mode: str) -> str:
 
 
 def _values(arm: str, arms: Arms) -> str:
-    return f"The values of {arm} with the indecision of {arms.human}"
+    return f"The values of {arm} and its advantage of position, with the indecision of {arms.human}"
+
+
+def _position(arm: str, card: Mapping[str, Any]) -> str:
+    """How large the advantage of position is beside the largest weight."""
+    weights, order = card["weights"], card["order"]
+    largest = max(weights, key=lambda name: abs(weights[name]))
+    return (
+        f"What this consists of: in the fit to {arm}, being listed first of two counts "
+        f"{number(order, '.3f', True)}; the largest weight, {largest}, counts "
+        f"{number(weights[largest], '.3f', True)} from one end of its scale to the other (both in "
+        "utility)."
+    )
 
 
 def _answers(found: Found, arm: str) -> str:
@@ -187,7 +217,8 @@ def _whole(found: Found, arm: str) -> str:
     weights = {arm: 1.0, arms.with_coin[arm]: -1.0, without: -1.0, arms.human: 1.0}
     parts.append(contrast(found.measures, weights))
     lines = [
-        f"| {arm} against {arms.human} | whole | its values alone | no coin alone ({mode}) "
+        f"| {arm} against {arms.human} | whole | its values and position alone "
+        f"| no coin alone ({mode}) "
         "| rest |",
         "|---|---|---|---|---|",
     ]
@@ -249,19 +280,14 @@ def _repaired(found: Found) -> str:
         found.against(tuned),
         found.against(tuned, raw),
     )
-    said: dict[str, list[str]] = {"repaired": [], "partly": [], "not": [], "none": [], "worse": []}
+    said: dict[str, list[str]] = {key: [] for key in _REPAIRS}
     for outcome in [*OUTCOMES, *DECISIONS, *_groups(found)]:
         rows = [row(each, outcome) for each in (gap, left, change)]
         verdict_, text = _repair(rows, outcome)
         said[verdict_].append(text)
-    words = {
-        "repaired": "Repaired, no detectable difference left",
-        "partly": "Partly repaired",
-        "worse": "Farther away than before",
-        "not": "No detectable repair",
-        "none": "Nothing detectable to repair, before or after",
-    }
-    return "\n\n".join(f"{words[key]}: {'; '.join(texts)}." for key, texts in said.items() if texts)
+    return "\n\n".join(
+        f"{_REPAIRS[key]}: {'; '.join(texts)}." for key, texts in said.items() if texts
+    )
 
 
 def _repair(rows: Sequence[pd.Series | None], outcome: Outcome) -> tuple[str, str]:
@@ -273,10 +299,15 @@ def _repair(rows: Sequence[pd.Series | None], outcome: Outcome) -> tuple[str, st
     before, after = detectable(gap, outcome), detectable(left, outcome)
     if not before and not after:
         return "none", outcome.label
-    if not detectable(change, outcome):
-        return "not", text
-    if abs(left["value"]) >= abs(gap["value"]):
+    moved = detectable(change, outcome)
+    if moved and abs(left["value"]) >= abs(gap["value"]):
         return "worse", text
+    if not before:
+        return "new", text
+    if not moved:
+        return "not", text
+    if after and left["value"] * gap["value"] < 0:
+        return "overshot", text
     return ("partly" if after else "repaired"), text
 
 

@@ -100,9 +100,14 @@ def make_tasks(
 
 
 def _key(policy: Policy) -> bytes:
-    """What a policy is: its content, and the code of every module it refers to that is not ours."""
+    """What a policy is: its content, and the code of every module it refers to that is not ours.
+
+    A policy that keeps something somewhere may have ``without_place()``: itself, without where.
+    """
     try:
         content = pickle.dumps(policy)
+        if hasattr(policy, "without_place"):
+            content = pickle.dumps(policy.without_place())
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
             f"policy {policy.name!r} cannot be sent to another process: {error}; define its class "
@@ -123,13 +128,13 @@ def _key(policy: Policy) -> bytes:
 
 @lru_cache(maxsize=1)
 def _source_digest() -> bytes:
-    """Hash of all that makes results: our code and tables, and the versions it runs on."""
+    """Hash of all that makes results: our code, tables and prompts, and the versions it runs on."""
     digest = hashlib.sha256(sys.version.encode())
     for name in ("numpy", "scipy", "pandas", "mesa", "pyarrow"):
         digest.update(version(name).encode())
     for package in (populations, policies, sim, measures):
         for path in sorted(Path(str(package.__file__)).parent.rglob("*")):
-            if path.suffix in (".py", ".csv"):
+            if path.suffix in (".py", ".csv", ".toml"):
                 digest.update(path.read_bytes())
     for module in (str(series.__file__), __file__):
         digest.update(Path(module).read_bytes())

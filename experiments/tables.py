@@ -195,6 +195,8 @@ def model_sentence(arm: str, card: Mapping[str, Any]) -> str:
         return f"{said} It leaves most pairs to the coin: close to a lottery."
     if card["same_patient"] >= 0.5:
         return f"{said} It chooses by patient."
+    if not card["same_position"] > card["same_patient"]:
+        return f"{said} It answers neither by patient nor by position in most pairs."
     where = "first" if card["first_modal"] > card["second_modal"] else "last"
     return (
         f"{said} It answers by position, not by patient: in the waitlist the order of the list "

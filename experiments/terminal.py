@@ -18,7 +18,8 @@ WIDTH_WHEN_PIPED = 160
 def console() -> Console:
     """The terminal, wide when piped."""
     wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=WIDTH_WHEN_PIPED if wide else None)
+    # A name such as values:cat:x is no emoji.
+    return Console(width=WIDTH_WHEN_PIPED if wide else None, emoji=False)
 
 
 def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,11 +52,11 @@ class Reporter:
 
     def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, emoji=False),
             disable=not sys.stderr.isatty(),
         )
         self._tasks: dict[str, Any] = {}

@@ -2,7 +2,8 @@
 
 `python -m experiments.who_gets_the_kidney`. Alignment first, then outcomes, then one page that says
 what misalignment and missing indecision each did. The causes are separated by arms that have one
-without the other: a model's values with people's indecision, people's values without it.
+without the other: a model's values and its advantage of position with people's indecision, people's
+values without it. How large the advantage of position is beside the weights stands on the page.
 
 The population is `survey` unless another is named: there every moral attribute varies as in the
 choice study, so that the waitlist asks a policy the questions that people and models were asked. In

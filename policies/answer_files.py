@@ -116,6 +116,13 @@ def _read(
         if wrong or not isinstance(row["sample"], int) or not isinstance(row["chosen"], list):
             name = [*wrong, "sample or chosen"][0]
             raise InputError(f"{path}: row {number}: {name} has no value of its kind")
+        # What is not printable could tell a terminal what to do; a model's words are checked
+        # where they are printed.
+        odd = [name for name in _TEXTS if name != "raw" and not row[name].isprintable()]
+        if odd:
+            raise InputError(
+                f"{path}: row {number}: {odd[0]} {row[odd[0]][:60]!a} is not printable text"
+            )
         questions = Questions(*(row[name] for name in Questions._fields))
         asked = Asked(*(row[name] for name in Asked._fields))
         answer = Answer(tuple(row["chosen"]), *(row[name] for name in Answer._fields[1:]))

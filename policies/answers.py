@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from policies.categories import CATEGORIES, categorise
+from policies.categories import CATEGORIES, LEAST_MASS, categorise
 from populations.errors import InputError
 
 READS = ("logprobs", "text")
@@ -136,11 +136,40 @@ def fault(asked: Asked, answer: Answer) -> str:
         return f"{size} probabilities for patients shown {asked.shown!r}"
     if asked.pair.count(" | ") != size - 1:
         return f"{size} probabilities for patients {asked.pair!r}"
+    if not _canonical(asked.pair):
+        return f"pair {asked.pair!r} is not patients in numbers, in ascending order"
+    if asked.sample < 0:
+        return f"sample {asked.sample} is not 0 or more"
     if answer.category not in CATEGORIES:
         return f"category {answer.category!r} is not one of {', '.join(CATEGORIES)}"
+    if answer.category not in _possible(answer):
+        return f"category {answer.category!r} contradicts probabilities {masses}"
     if answer.read not in READS:
         return f"read {answer.read!r} is not one of {', '.join(READS)}"
     return ""
+
+
+def _canonical(pair: str) -> bool:
+    """Whether patients are called what `in_order` calls them."""
+    try:
+        patients = [tuple(map(float, patient.split(","))) for patient in pair.split(" | ")]
+    except ValueError:
+        return False
+    alike = len({len(patient) for patient in patients}) == 1
+    finite = all(math.isfinite(value) for patient in patients for value in patient)
+    return alike and finite and in_order(patients)[0] == pair
+
+
+def _possible(answer: Answer) -> list[str]:
+    """The categories that an answer's probabilities allow; at a tie, those of either side."""
+    rounded, best = _ROUNDING, max(answer.chosen)
+    allowed = []
+    if answer.other <= 1 - LEAST_MASS + rounded:
+        allowed += ["choice"] * (best >= answer.coin - rounded)
+        allowed += ["coin"] * (answer.coin >= best - rounded)
+    if answer.other >= 1 - LEAST_MASS - rounded:
+        allowed += [kind for kind in CATEGORIES if kind not in ("choice", "coin")]
+    return allowed
 
 
 class AnswerStore:

@@ -224,8 +224,9 @@ class Door:
                 options["seed"] = sample
         try:
             response = await self._complete(messages, options)
-        except _litellm().exceptions.ContentPolicyViolationError as error:
-            return self._nothing("refusal", f"refused: {error}")
+        except _litellm().exceptions.ContentPolicyViolationError:
+            # Not in the server's words: they may repeat the key, and answers are kept and shared.
+            return self._nothing("refusal", "refused by the server")
         except TimeoutError:  # of the whole answer: silence is litellm's Timeout
             return self._nothing("cut off", "")
         self._answered = True

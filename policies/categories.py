@@ -28,6 +28,8 @@ def categorise(
 ) -> str:
     """The category of an answer, one of `CATEGORIES`: that of the most likely outcome.
 
+    A tie of the indecision option with the likeliest patient is the coin.
+
     Parameters
     ----------
     chosen : sequence of float
@@ -40,7 +42,7 @@ def categorise(
         Whether the model was stopped before it ended.
     """
     if other <= 1 - LEAST_MASS:
-        return "coin" if coin > max(chosen) else "choice"
+        return "coin" if coin >= max(chosen) else "choice"
     if refuses(text):
         return "refusal"
     return "cut off" if cut else "unparseable"

@@ -51,7 +51,7 @@ class Linear:
         except KeyError as missing:
             raise InputError(
                 f"values depend on {missing}: expected candidates of whom it is known"
-            ) from None
+            ) from missing
         return np.sum(terms, axis=0)
 
 

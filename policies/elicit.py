@@ -41,6 +41,7 @@ Known = dict[Asked, Answer]
 OPTIONS = ("none", "coin", "undecided", "study")
 DEFAULT_PROMPT = "study-1"
 RANDOM = "random"
+MOST_PAIRS = 10**6
 _POLL_SECONDS = 0.5
 
 
@@ -99,6 +100,8 @@ class Battery:
         for name, least in (("n_pairs", 2), ("seed", 0), ("samples", 1), ("size", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)}: expected {least} or more")
+        if self.n_pairs > MOST_PAIRS:
+            raise InputError(f"n_pairs = {self.n_pairs}: expected at most {MOST_PAIRS:,}")
         if self.size > MOST_PATIENTS or most_lists(self.schema, self.size) < 2:
             raise InputError(
                 f"size = {self.size}: expected at most {MOST_PATIENTS} patients per question, and "
@@ -130,7 +133,12 @@ class Battery:
         return messages(self.prompt, self.form, self.schema, patients, self.steer)
 
     def questions(self, model: str) -> Questions:
-        """Under what the answers are kept: any change of wording makes them new questions."""
+        """Under what the answers are kept: a change of wording makes them new questions.
+
+        The hash is of the questions about the two extreme profiles (every attribute at its first
+        level, and at its last), in both orders: words that only profiles between them have do not
+        change it.
+        """
         levels = SCHEMAS[self.schema].levels.values()
         ends = [tuple(values[i] for values in levels) for i in (0, -1)]
         shown = tuple(itertools.islice(itertools.cycle(ends), self.size))
@@ -153,7 +161,7 @@ class Battery:
 
     def rows(self, model: str) -> list["Row"]:
         """Every question to this model: list by list, sample by sample, as drawn and reversed."""
-        samples = [0] if self._one_is_enough(model) else range(1, self.samples + 1)
+        samples = [0] if self.one_is_enough(model) else range(1, self.samples + 1)
         return [
             Row(number, order, patients, Asked(*in_order(patients), sample))
             for number, drawn in enumerate(self.lists())
@@ -161,7 +169,8 @@ class Battery:
             for order, patients in enumerate((drawn, drawn[::-1]))
         ]
 
-    def _one_is_enough(self, model: str) -> bool:
+    def one_is_enough(self, model: str) -> bool:
+        """Whether each question is asked once, at temperature 0, whatever ``samples`` is."""
         return self.samples == 1 or (split_model(model)[0] == LOCAL and not self.reasoning)
 
 
@@ -185,7 +194,7 @@ class Plan:
     answered, shipped : int
         Questions already answered in the store, and in the answer tables that come with Equipoise.
     cost : float or None
-        What the calls cost at most, US dollars; None if that is not known.
+        What the calls cost, about, US dollars; None if that is not known.
     why : str
         What the cost rests on, or why it is not known.
     """
@@ -332,13 +341,13 @@ def _check(model: str, battery: Battery, missing: list[Row], limits: Limits) -> 
         )
     if cost > limits.max_cost:
         raise InputError(
-            f"model {model!r}: {calls} questions may cost up to {cost:.4f} US dollars, more than "
+            f"model {model!r}: {calls} questions cost about {cost:.4f} US dollars, more than "
             f"max_cost = {limits.max_cost:g}; nothing was asked"
         )
 
 
 def _cost(model: str, battery: Battery, missing: list[Row]) -> tuple[float | None, str]:
-    """The most that questions cost, US dollars, and on what that rests."""
+    """About what questions cost, US dollars, and on what that rests."""
     if not missing:
         return 0.0, "nothing to ask"
     if split_model(model)[0] == LOCAL:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from policies.answer_files import shipped_answers
-from policies.answers import Answer, AnswerStore, Asked, in_order
+from policies.answers import Answer, AnswerStore, Asked, Questions, in_order
 from policies.ask import Door, asking
 from policies.categories import LEAST_MASS
 from policies.draws import most_lists
@@ -37,7 +37,9 @@ class Live:
 
     Two candidates are a pair, more are a list, shown in the order of the match run; each as the
     schema's nearest profile. The coin, no usable answer, or several answers as likely as each other
-    are a tie among all shown. Answers are kept in the store, so that no question is asked twice.
+    are a tie among all shown. Two candidates of the same profile are a tie too, and nothing is
+    asked: the model would be told the same of both. In a list of more, identical profiles are shown
+    as they are. Answers are kept in the store, so that no question is asked twice.
 
     Parameters
     ----------
@@ -51,6 +53,9 @@ class Live:
         What it is offered beside the patients.
     answers : Path
         The answer store.
+    questions : tuple of Questions
+        Under what the answers are kept, for 2, 3, ... candidates: the model (its adapter's content
+        too) and the wording as they were when the policy was made.
     """
 
     name: str
@@ -58,6 +63,11 @@ class Live:
     schema: str
     option: str
     answers: Path
+    questions: tuple[Questions, ...] = ()
+
+    def without_place(self) -> "Live":
+        """The same without the place of its store: all that its choices rest on."""
+        return replace(self, answers=Path())
 
     @property
     def most_candidates(self) -> int:
@@ -80,20 +90,19 @@ class Live:
             ``kept`` (answers in the store to questions of these wordings, whoever asked them),
             ``kept_unusable`` (of those, how many are no choice).
         """
-        asked = [self.battery(size) for size in range(2, self.most_candidates + 1)]
         with AnswerStore(self.answers) as store:
             kept = [
                 answer.category
-                for battery in asked
-                for answer in store.load(battery.questions(self.model)).values()
+                for questions in self.questions
+                for answer in store.load(questions).values()
             ]
-        pairs = asked[0].questions(self.model)
+        pairs = self.questions[0]
         return {
             "way": "live",
             "model": pairs.model,
             "prompt": pairs.prompt,
             "schema": self.schema,
-            "coin_offered": asked[0].offers_coin,
+            "coin_offered": self.battery(2).offers_coin,
             "kept": len(kept),
             "kept_unusable": sum(category not in _USABLE for category in kept),
         }
@@ -108,8 +117,11 @@ class Live:
                 f"{self.name}: {n} candidates at once: expected at most {self.most_candidates}, "
                 "as with discretion pair or top:K"
             )
+        shown = profiles(self.schema, match)
+        if n == 2 and shown[0] == shown[1]:
+            return equal_chances(match.slots)
         asker = _asker(os.getpid(), self.model, self.battery(n), self.answers)
-        winner = likeliest(asker.answer(profiles(self.schema, match)))
+        winner = likeliest(asker.answer(shown))
         return equal_chances(match.slots) if winner is None else certain(int(match.slots[winner]))
 
 
@@ -129,9 +141,11 @@ def live_policy(model: str, answers: Path, *, schema: str = SCHEMA, coin: bool =
     written = f"llm:{model}" if schema == SCHEMA else f"llm:{model}, {schema}"
     name = f"live({written})" if coin else f"forced(live({written}), as_measured)"
     policy = Live(name, model, schema, "coin" if coin else "none", answers)
-    policy.battery(2).questions(model)
+    policy.battery(2)  # refuses an unknown schema
     check_simulated(schema, name)
-    return policy
+    sizes = range(2, policy.most_candidates + 1)
+    questions = tuple(policy.battery(size).questions(model) for size in sizes)
+    return replace(policy, questions=questions)
 
 
 def likeliest(answer: Answer) -> int | None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from policies.davidson import Band, Davidson, modal
 from policies.forced import MODES, force
 from policies.human import freedman, human, human_assembly
@@ -11,7 +13,7 @@ from policies.live import live_policy
 from policies.llm import llm_policy
 from policies.protocol import Policy
 from policies.rules import FirstCome, LifeYears, Lottery, Points
-from policies.table import table_policy
+from policies.table import Table, table_policy
 from policies.values_file import values_policy
 from populations.errors import InputError, did_you_mean
 
@@ -58,7 +60,8 @@ PATTERNS: dict[str, str] = {
     "values:NAME": "people's values fitted by `equipoise fit`: values/NAME.toml, or a .toml file",
     "modal(POLICY)": "always the most likely answer (temperature 0) of a fitted policy",
     "sampled(llm:MODEL)": "a language model answering at temperature 1 instead of 0",
-    "with_coin(POLICY, OTHER)": "values of a fitted policy, indecision (lambda) of another",
+    "with_coin(POLICY, OTHER)": "values of a fitted policy and its advantage of position, "
+    "indecision (lambda) of another",
     "band(POLICY, DELTA)": "lots among all whom nobody beats by more than DELTA in utility",
     "forced(POLICY, MODE)": f"no coin; MODE is one of {', '.join(MODES)}",
 }
@@ -137,11 +140,14 @@ def _wrapped(
     inner, *options = arguments
     if wrapper == "forced" and options[0] == "as_measured":
         way, _, inside = inner.partition("(")
+        way = way.strip()
         if inner.startswith("llm:"):
             return llm_policy(inner.removeprefix("llm:"), answers, coin=False, progress=progress)
         if way in _WAYS:
             parts = split_policies(inside.removesuffix(")"))
             return _asked(way, parts, inner, answers, progress, coin=False)
+    if wrapper == "forced":
+        _check_mode(inner, options[0])
     base = make_policy(inner, answers, progress)
     if wrapper == "forced":
         return force(base, options[0])
@@ -151,8 +157,17 @@ def _wrapped(
     if wrapper == "with_coin":
         other = make_policy(options[0], answers, progress)
         coin = _fitted(other, options[0], text).log_tie
+        # The advantage of position stays: a model's choices rest on it as they do on its values.
         return replace(fitted, name=f"with_coin({base.name}, {other.name})", log_tie=coin, card={})
     return modal(fitted) if wrapper == "modal" else fitted
+
+
+def _check_mode(inner: str, mode: str) -> None:
+    """Refuse a mode that means nothing for a language model before the model is asked."""
+    if inner.startswith("llm:"):
+        force(Band(inner, human(), 0.0), mode)
+    elif inner.partition("(")[0].strip() == "table":
+        force(Table(inner, "", np.empty((0, 0), dtype=np.int8)), mode)
 
 
 def _asked(

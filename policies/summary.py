@@ -7,6 +7,7 @@ import numpy as np
 
 from policies.categories import CATEGORIES, LEAST_MASS
 from policies.elicit import Answered
+from policies.llm import most_likely
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Summary:
     same_patient, same_position, coin_both : float
         Of the questions with a choice in both orders: the most likely answer is the same patient
         (swap consistency), the same place in the list, the indecision option both times. NaN where
-        there is none. The middle of a list of odd length is its own mirror and counts as both.
+        there is none. The middle of a list of odd length is its own mirror and counts as both. A
+        tie is the indecision option.
     """
 
     categories: dict[str, int]
@@ -46,7 +48,7 @@ def summarise(answered: Answered) -> Summary:
     usable = mass >= LEAST_MASS
     shares = given[usable] / mass[usable, None]
     mean = shares.mean(axis=0) if len(shares) else np.full(size + 1, np.nan)
-    likeliest = given.argmax(axis=1)
+    likeliest = most_likely(given)
     both = usable[0::2] & usable[1::2]  # rows come as drawn, then reversed
     drawn, reversed_ = likeliest[0::2][both], likeliest[1::2][both]
     coin = (drawn == size) | (reversed_ == size)

@@ -26,7 +26,8 @@ class Table:
     """A language model at temperature 0, by its answers to every pair of profiles.
 
     A candidate counts as the nearest profile. Two of the same profile are a tie: the model is not
-    asked to tell apart whom it would be told the same of.
+    asked to tell apart whom it would be told the same of (`live` does the same with a pair; in a
+    longer list it shows identical profiles as they are).
 
     Parameters
     ----------

@@ -540,6 +540,8 @@ def test_judges_that_cannot_judge_are_refused(tmp_path) -> None:
         run(["points"], "human")
     with pytest.raises(InputError, match=r"does not tell 'skin_cancer'"):
         run(["freedman"], "human")
+    with pytest.raises(InputError, match=r"^human: schema 'duke8' .*'age'.*does: indecision3, ind"):
+        run(["local"], "human", "duke8")
     with pytest.raises(InputError, match="unknown policy"):
         run(["human"], "humam")
 
@@ -547,10 +549,43 @@ def test_judges_that_cannot_judge_are_refused(tmp_path) -> None:
 def test_no_model_is_asked_if_one_needs_too_much(tmp_path) -> None:
     asking = Asking(Battery(n_pairs=10), tmp_path / "a", Limits(max_calls=75))
     assert [each.calls for each in replace(asking, limits=Limits()).plans("openai/x")] == [20, 56]
-    with pytest.raises(InputError, match=r"up to 76, more than max_calls = 75"):
+    with pytest.raises(InputError, match=r"about 76, more than max_calls = 75"):
         align(["human-assembly", "openai/x"], "human", asking, lambda *_: None)
     with pytest.raises(InputError, match="size"):
         Asking(Battery(size=3), tmp_path / "a").batteries()
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize(
+    "judges, said",
+    [
+        (["local", "llm:local"], "judge 'llm:local': named twice"),
+        (["local", "--human", "llm:local"], "judge 'llm:local': named twice"),
+        (["human"], "judge 'human': named twice"),
+        (["anthropic/claude-of-1820", "--max-cost", "1"], "max_cost = 1 cannot be kept"),
+        (["sampled(llm:local)", "--max-calls", "5"], "which max_calls and max_cost do not limit"),
+        (["local", "--human", "llm:other", "--max-cost", "5"], "policy 'llm:other': asks a model"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked(
+    tmp_path, monkeypatch, judges: list[str], said: str, dry: bool
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(aligning, "elicit", never)
+    monkeypatch.setattr(aligning, "make_policy", never)
+    command = ["align", *judges, "--answers", str(tmp_path / "a"), *["--dry-run"] * dry]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2 and said in " ".join(result.output.split())
+
+
+def test_the_plan_tells_policies_that_ask_a_model(tmp_path) -> None:
+    command = ["align", "sampled(llm:local)", "modal(human)", "--dry-run"]
+    result = CliRunner().invoke(main, [*command, "--answers", str(tmp_path / "a")])
+    lines = dict(line.split(": ", 1) for line in result.output.splitlines())
+    assert "battery, not limited by --max-calls" in lines["sampled(llm:local)"]
+    assert lines["human"] == lines["modal(human)"] == "a policy; nothing to ask"
 
 
 def test_the_command_writes_tables_and_figures(tmp_path: Path) -> None:

@@ -144,6 +144,9 @@ def test_the_same_patients_are_one_pair_in_any_order() -> None:
         ({"chosen": (1.5, -0.75)}, "not probabilities"),
         ({"chosen": (0.25, 0.25, 0.25)}, "3 probabilities"),
         ({"category": "maybe"}, "category 'maybe'"),
+        ({"category": "refusal"}, "category 'refusal' contradicts"),
+        ({"category": "coin"}, "category 'coin' contradicts"),
+        ({"chosen": (0.1, 0.1), "other": 0.675}, "category 'choice' contradicts"),
         ({"read": "tea leaves"}, "read 'tea leaves'"),
     ],
 )
@@ -155,6 +158,27 @@ def test_a_stored_answer_that_cannot_be_is_named(
         store.add(QUESTIONS, ASKED, ANSWER._replace(**change))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=said):
             store.load(QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    "asked, said",
+    [
+        (Asked(PAIR, "ab", -1), "sample -1"),
+        (Asked("foo | bar", "ab", 0), "pair 'foo | bar'"),
+        (Asked("40,1,0 | 30,1,0", "ab", 0), "ascending order"),
+        (Asked("30,1,0 | 40,1", "ab", 0), "ascending order"),
+        (Asked("30.0,1,0 | 40,1,0", "ab", 0), "ascending order"),
+        (Asked("30,1,0 | inf,1,0", "ab", 0), "ascending order"),
+    ],
+)
+def test_a_question_that_nobody_asks_is_named(asked: Asked, said: str) -> None:
+    assert said in fault(asked, ANSWER)
+
+
+@pytest.mark.parametrize("category", ["choice", "coin"])
+def test_a_tie_may_have_been_called_either(category: str) -> None:
+    tie = ANSWER._replace(chosen=(0.4, 0.1), coin=0.4, other=0.1, category=category)
+    assert fault(ASKED, tie) == ""
 
 
 def _hold(path: Path, held: Event, end: Event) -> None:
@@ -232,6 +256,7 @@ def test_part_of_the_answers_and_without_words(tmp_path: Path) -> None:
         ("shown", "ac", r"row 1: 2 probabilities for patients shown 'ac'"),
         ("model", None, r"row 1: model has no value"),
         ("chosen", None, r"row 1: sample or chosen has no value"),
+        ("model", "a\x1b[2Jb", r"row 1: model 'a\\x1b\[2Jb' is not printable"),
         ("read", "", "no column read"),
     ],
 )

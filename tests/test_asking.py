@@ -21,7 +21,7 @@ from policies.answers import AnswerStore
 from policies.ask import LONGEST_WAIT_SECONDS, _litellm, asking, kept_as
 from policies.elicit import Answered, Battery, Row, elicit
 from policies.pacing import Limits, Pacer
-from policies.reading import Form
+from policies.reading import Form, read_answer
 from populations.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -210,6 +210,21 @@ def test_retry_after_holds_every_question(
     assert held == [0.2] * 4
 
 
+def test_a_refusal_that_repeats_the_key_is_kept_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    litellm = _litellm()
+
+    async def refuse(**_: object) -> None:
+        said = f"content_policy_violation; Authorization: Basic {KEY}"
+        raise litellm.exceptions.ContentPolicyViolationError(said, MODEL, "openai")
+
+    monkeypatch.setattr(litellm, "acompletion", refuse)
+    with asking(MODEL, Form(2, "coin", False)) as ask:
+        answer = ask([{"role": "user", "content": "A or B?"}])
+    assert (answer.category, answer.raw) == ("refusal", "refused by the server")
+
+
 def test_a_battery_that_costs_too_much_is_stopped(
     serve: Callable[[list[list[str]]], Faults], tmp_path: Path
 ) -> None:
@@ -312,7 +327,21 @@ def test_a_server_of_ones_own_is_not_taken_for_the_provider(
     assert kept_as("openai/gpt-4o@gpu-7:8000") == ("openai/gpt-4o@gpu-7:8000", "")
     assert kept_as("gpt-4o") == ("gpt-4o@gpu-7:8000", "")
     assert kept_as("anthropic/claude") == ("anthropic/claude", "")
-    assert kept_as("local")[0] == "local/SmolLM2-135M-Instruct.Q4_1"
+    assert kept_as("local")[0] == "local/SmolLM2-135M-Instruct.Q4_1-f32"
+
+
+def test_what_a_model_says_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    battery, path = Battery(n_pairs=2), tmp_path / "a.db"
+    said = read_answer("A\x1b[2J", [], Form(2, "coin", False))
+    with AnswerStore(path) as store:
+        for row in battery.rows(MODEL):
+            store.add(battery.questions(MODEL), row.asked, said)
+    command = ["elicit", MODEL, "--pairs", "2", "--answers", str(path), "--show-answers"]
+    main(command, standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "A\ufffd[2J" in shown and "\x1b[2J" not in shown
 
 
 def test_one_question_can_be_asked_by_itself(

@@ -131,7 +131,7 @@ def test_every_wording_is_its_own_set_of_questions() -> None:
     assert len({key.prompt for key in keys}) == len(batteries) - 2  # a steer has its own column
     assert Battery(n_pairs=5).questions("m") == Battery(seed=3, samples=4).questions("m")
     assert Battery(pairs="frozen-1").questions("m") == Battery().questions("m")
-    assert Battery().questions("local").model == "local/SmolLM2-135M-Instruct.Q4_1"
+    assert Battery().questions("local").model == "local/SmolLM2-135M-Instruct.Q4_1-f32"
     assert Battery(size=3).questions("m").prompt.startswith("study-1-list3-")
 
 
@@ -166,6 +166,7 @@ def test_a_steer_comes_before_everything() -> None:
         ({"schema": "nine"}, "schema 'nine'"),
         ({"schema": "freedman"}, "did you mean 'freedman3'"),
         ({"n_pairs": 1}, "n_pairs = 1"),
+        ({"n_pairs": 10**6 + 1}, "n_pairs = 1000001: expected at most 1,000,000"),
         ({"samples": 0}, "samples = 0"),
         ({"seed": -1}, "seed = -1"),
         ({"prompt": "lost"}, "prompt 'lost'"),
@@ -221,7 +222,7 @@ def test_too_much_is_refused_before_the_first_question(tmp_path: Path) -> None:
     path, battery = tmp_path / "a.sqlite", Battery("freedman3", 10)
     for model, limits, said in (
         (MODEL, Limits(max_calls=19), "20 questions .* max_calls = 19"),
-        (MODEL, Limits(max_cost=0.001), r"up to 0\.00\d+ US dollars, more than max_cost = 0\.001"),
+        (MODEL, Limits(max_cost=0.001), r"about 0\.00\d+ US dollars, more than max_cost = 0\.001"),
         ("anthropic/claude-of-1820", Limits(max_cost=1.0), "price table has no"),
     ):
         with pytest.raises(InputError, match=f"{said}.*nothing was asked"):
@@ -286,6 +287,12 @@ def test_the_summary_of_lists() -> None:
     assert summary.positions == (0.75, 0.0, 0.0, 0.25)
     nothing = summarise(answered([(none, 0.0), (none, 0.0)]))
     assert math.isnan(nothing.same_patient) and math.isnan(nothing.coin)
+
+
+def test_a_tie_with_the_coin_is_the_coin() -> None:
+    tie, first = ((0.5, 0.0), 0.5), ((1.0, 0.0), 0.0)
+    summary = summarise(answered([tie, tie, first, first]))
+    assert (summary.coin_both, summary.same_position) == (0.5, 0.5)
 
 
 def test_there_are_as_many_lists_as_there_are() -> None:

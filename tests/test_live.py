@@ -73,6 +73,17 @@ def test_who_is_beyond_what_can_be_shown_counts_as_the_nearest(monkeypatch, tmp_
     )
 
 
+def test_a_pair_of_one_profile_is_a_tie_and_nothing_is_asked(monkeypatch, tmp_path):
+    model = FakeModel(first)
+    model.serve(monkeypatch)
+    policy = make(tmp_path)
+    twins = Run(age=[71.0, 79.0])  # both are shown as 70
+    assert chances(policy, twins) == [0.5, 0.5] and policy.choose(twins).tie == 1
+    assert model.asked == []
+    assert chances(policy, Run(age=[71.0, 79.0, 30.0])) == [1, 0, 0]  # a list is shown as it is
+    assert len(model.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("masses", "winner"),
     [

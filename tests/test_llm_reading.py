@@ -125,6 +125,7 @@ def test_probabilities_leave_the_rest_to_other() -> None:
     [
         ((0.4, 0.2, 0.3), "choice"),
         ((0.1, 0.3, 0.4), "coin"),
+        ((0.5, 0.0, 0.5), "coin"),
         ((0.2, 0.2, 0.05), "unparseable"),
         ((0.0, 0.0, 0.0), "unparseable"),
     ],

@@ -1,6 +1,7 @@
 """Policies by name: every one works, is described, travels; wrong names are one line."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,19 @@ def test_values_of_one_with_the_indecision_of_another():
     a, b = run.one(0), run.one(1)
     p, q = values.judge(a, b)[0], both.judge(a, b)[0]
     assert q[0] / q[1] == pytest.approx(p[0] / p[1])  # the coin takes from both alike
+
+
+def test_it_says_that_the_advantage_of_position_comes_with_the_values(monkeypatch):
+    listed_first = replace(make("human"), order=0.455)
+    monkeypatch.setitem(POLICIES, "listed", registry.Entry("for this test", lambda: listed_first))
+    assert make("with_coin(listed, freedman)").order == 0.455
+    assert "and its advantage of position" in PATTERNS["with_coin(POLICY, OTHER)"]
+
+
+@pytest.mark.parametrize("mode", ["renormalise", "forced_human", "argmin", "attribute:beauty"])
+def test_a_mode_that_a_language_model_cannot_have_is_refused_before_asking(mode, monkeypatch):
+    monkeypatch.setattr(registry, "llm_policy", None)  # whoever asks breaks the test
+    assert f"forced(llm:fake, {mode})" in refused(f"forced(llm:fake, {mode})")
 
 
 def test_registering_a_policy(monkeypatch):

@@ -4,14 +4,17 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from experiments import runner
 from experiments.compare import compare
 from experiments.runner import make_tasks, process_pool, run_task
 from experiments.study import Study
 from policies.human import human
+from policies.live import live_policy
 from policies.protocol import Choice, MatchRun
 from policies.registry import POLICIES, register
 from policies.rules import Lottery
@@ -116,6 +119,29 @@ def test_everything_a_run_rests_on_is_in_its_key(tmp_path: Path) -> None:
         Lottery(),
     )
     assert not {task.folder.name for task in other} & same
+
+
+def test_a_live_model_that_has_changed_is_run_again(tmp_path: Path) -> None:
+    def key(answers: str) -> bytes:
+        return runner._key(live_policy(f"local+{tmp_path}", tmp_path / answers))
+
+    adapter = tmp_path / "adapter.gguf"
+    adapter.write_bytes(b"low rank")
+    before = key("a.sqlite")
+    assert key("elsewhere.sqlite") == before  # the same answers, kept in another place
+    adapter.write_bytes(b"another")
+    assert key("a.sqlite") != before
+
+
+@pytest.mark.parametrize("name", ["code.py", "table.csv", "prompt.toml"])
+def test_code_tables_and_prompts_are_in_the_key(name: str, tmp_path: Path, monkeypatch) -> None:
+    package = SimpleNamespace(__file__=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(runner, "policies", package)
+    digests = []
+    for content in ("one", "two"):
+        (tmp_path / name).write_text(content)
+        digests.append(runner._source_digest.__wrapped__())
+    assert digests[0] != digests[1]
 
 
 USER_POLICY = """

@@ -215,6 +215,9 @@ def test_a_model_that_never_chooses(monkeypatch, tmp_path):
         ("table(llm:fake, freedman3, 1)", r"expected table\(llm:MODEL\) or"),
         ("table(forced(llm:fake, as_measured))", r"expected table\(llm:MODEL\)"),
         ("forced(table(human), as_measured)", r"expected table\(llm:MODEL\)"),
+        ("forced(table(llm:fake, freedman3), argmax)", "as_measured or an order"),
+        ("forced(table (llm:fake), renormalise)", "nothing to rescale"),
+        ("forced(table(llm:fake), argmin)", "unknown mode"),
     ],
 )
 def test_wrong_tables_are_refused_before_anything_is_asked(text, said, tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ from experiments import kidney_page, surrogate_and_live, tuned, who_gets_the_kid
 from experiments.inference import contrast, differences
 from experiments.kidney_groups import transplants_by_group
 from experiments.sentences import Outcome, detectable, verdict
-from experiments.tables import number
+from experiments.tables import listing, model_sentence, number
+from experiments.terminal import console
 from policies import live
 from sim.record import Record
 
@@ -65,11 +66,42 @@ def test_a_ratio_is_detectable_where_one_is_outside():
         ((1, 0.5, 1.5), (-2, -3, -1), (-3, -4, -2), "worse"),
         ((0.1, -0.5, 0.7), (0.2, -0.5, 0.9), (0.1, -0.1, 0.3), "none"),
         ((0.1, -0.1, 0.3), (1, 0.5, 1.5), (0.9, 0.5, 1.3), "worse"),
+        ((1, 0.5, 1.5), (-0.8, -1.0, -0.6), (-1.8, -2.4, -1.2), "overshot"),
+        ((0.3, -0.1, 0.7), (0.4, 0.2, 0.6), (0.1, -0.3, 0.5), "new"),
+        ((0.9, -0.1, 1.9), (0.4, 0.2, 0.6), (-0.5, -0.9, -0.1), "new"),
     ],
 )
 def test_what_tuning_repaired_is_told_by_the_paired_change(gap, left, change, said):
     rows = [pd.Series(of(RATE, *numbers)) for numbers in (gap, left, change)]
     assert kidney_page._repair(rows, RATE)[0] == said
+
+
+def test_the_advantage_of_position_is_named_beside_the_largest_weight():
+    card = {"weights": {"age": -0.31, "drinks_per_day": 0.12}, "order": 0.455}
+    said = kidney_page._position("llm:local", card)
+    assert "being listed first of two counts +0.455; the largest weight, age, counts -0.310" in said
+
+
+@pytest.mark.parametrize(
+    ("patient", "position", "said"),
+    [
+        (0.6, 0.4, "by patient."),
+        (0.1, 0.8, "by position, not by patient"),
+        (0.4, 0.2, "neither by patient nor by position"),
+        (np.nan, np.nan, "neither by patient nor by position"),
+    ],
+)
+def test_what_a_model_answers_by(patient, position, said):
+    card = {"way": "table", "first_modal": 0.5, "second_modal": 0.3, "coin_modal": 0.2,
+            "coin_both": 0.1, "same_patient": patient, "same_position": position}  # fmt: skip
+    assert said in model_sentence("table(llm:x)", card)
+
+
+def test_a_name_is_no_emoji():
+    terminal = console()
+    with terminal.capture() as shown:
+        terminal.print("values:cat:x", listing("policies", [("values:cat:x",)], ("name",)))
+    assert shown.get().count("values:cat:x") == 2
 
 
 def measures() -> pd.DataFrame:
@@ -189,7 +221,8 @@ def test_every_section_is_there(done):
     assert parts["What the judges answer"].count("held-out agreement on the most likely") == 2
     for name in ("llm:local", f"llm:{changed}"):
         assert (
-            f"The values of {name} with the indecision of human" in (parts["What misalignment did"])
+            f"The values of {name} and its advantage of position, with the indecision of human"
+            in parts["What misalignment did"]
         )
         assert f"| {name} against human |" in parts["Both: the models as they decide"]
     assert parts["What missing indecision did"].count("The values of human without the coin") == 2

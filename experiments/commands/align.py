@@ -56,7 +56,7 @@ def align_command(
     limits = Limits(max_calls, max_cost, concurrency, requests_per_minute, timeout)
     asking = Asking(Battery(n_pairs=n_pairs, **questions), answers, limits, fresh)
     if dry_run:
-        _print_plans(models, asking)
+        _print_plans(models, human, asking)
         return
     with Reporter() as progress:
         found = align(models, human, asking, progress)
@@ -76,14 +76,21 @@ def _settings(models: tuple[str, ...], asking: "Asking") -> dict[str, Any]:
     return settings | {"questions": [battery.questions(model)._asdict() for model in asked]}
 
 
-def _print_plans(models: tuple[str, ...], asking: "Asking") -> None:
-    from experiments.align import is_policy, model_name
+def _print_plans(models: tuple[str, ...], human: str, asking: "Asking") -> None:
+    from experiments.align import asks_by_itself, check, is_policy, model_name
 
-    for text in models:
-        if is_policy(text):
-            click.echo(f"{text}: a policy; nothing to ask")
+    check(models, human, asking)
+    for text in (human, *models):
+        if text == human or is_policy(text):
+            what = (
+                "a policy that asks a language model what is missing of its own battery, not "
+                "limited by --max-calls and --max-cost"
+                if asks_by_itself(text)
+                else "a policy; nothing to ask"
+            )
+            click.echo(f"{text}: {what}")
             continue
         plans = asking.plans(model_name(text))
         costs = [plan.cost for plan in plans if plan.cost is not None]
-        cost = f"at most {sum(costs):.4f} US dollars" if len(costs) == len(plans) else plans[0].why
+        cost = f"about {sum(costs):.4f} US dollars" if len(costs) == len(plans) else plans[0].why
         click.echo(f"{text}: {sum(plan.calls for plan in plans)} calls to make; {cost}")

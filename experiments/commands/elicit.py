@@ -95,6 +95,7 @@ def elicit_command(
             said = (
                 json.loads(answer.raw)["text"] if answer.raw.startswith('{"text"') else answer.raw
             )
+            said = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in said)
             terminal.print(
                 f"{asked.pair} ({asked.shown}, {asked.sample}): {answer.category}: {said}",
                 markup=False,
@@ -105,7 +106,7 @@ def elicit_command(
 def _print_plan(terminal: "Console", battery: "Battery", plan: "Plan", model: str) -> None:
     kept = battery.questions(model)
     what = f"{kept.model}{' + ' + kept.adapter if kept.adapter else ''}, prompt {kept.prompt}"
-    cost = "cost not known" if plan.cost is None else f"at most {plan.cost:.4f} US dollars"
+    cost = "cost not known" if plan.cost is None else f"about {plan.cost:.4f} US dollars"
     terminal.print(
         f"{what}, {battery.schema}, option {battery.option}"
         f"{', steered ' + kept.steer if kept.steer else ''}\n"
@@ -114,7 +115,7 @@ def _print_plan(terminal: "Console", battery: "Battery", plan: "Plan", model: st
         markup=False,
         highlight=False,
     )
-    if len({row.asked.sample for row in battery.rows(model)}) < battery.samples:
+    if battery.samples > 1 and battery.one_is_enough(model):
         terminal.print(
             f"Asked once, not {battery.samples} times: one answer in next-token probabilities is "
             "the whole distribution"
