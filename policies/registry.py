@@ -159,7 +159,7 @@ def _wrapped(
         coin = _fitted(other, options[0], text).log_tie
         # The advantage of position stays: a model's choices rest on it as they do on its values.
         return replace(fitted, name=f"with_coin({base.name}, {other.name})", log_tie=coin, card={})
-    return modal(fitted) if wrapper == "modal" else fitted
+    return modal(fitted) if wrapper == "modal" else replace(fitted, name=f"sampled({base.name})")
 
 
 def _check_mode(inner: str, mode: str) -> None:

@@ -151,6 +151,11 @@ def test_spaces_do_not_matter():
     assert make(" human ").name == "human"
 
 
+def test_a_model_at_either_temperature_is_another_arm():
+    assert make("sampled(human)").name == "sampled(human)"
+    assert make("modal(human)").name == "modal(human)"
+
+
 def test_wrappers():
     band = make("band(human, 0.25)")
     assert isinstance(band, Band) and band.delta == 0.25 and band.base.name == "human"
