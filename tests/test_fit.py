@@ -383,6 +383,7 @@ def test_the_command_makes_a_policy(
     coded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")  # a narrow table cuts its words
     done = equipoise_fit(
         coded, "--coding", README[1], "--resamples", 20, "--name", "citizens", "--kind", "mixture",
         "--classes", "1-2",

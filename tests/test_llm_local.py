@@ -23,7 +23,7 @@ def test_weights_without_llama_cpp_say_what_to_install(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "xllamacpp", None)
     with pytest.raises(InputError, match="pip install xllamacpp"):
-        elicit("local", Battery(n_pairs=2), tmp_path / "a.sqlite")
+        elicit("local", Battery(n_pairs=2), tmp_path / "a.sqlite", fresh=True)
 
 
 def test_a_cache_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_embedded_model_answers_the_same_whatever_came_before(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     battery = Battery(n_pairs=4)
-    first = elicit("local", battery, tmp_path / "a.sqlite")
+    first = elicit("local", battery, tmp_path / "a.sqlite", fresh=True)
     assert capfd.readouterr().err == ""  # llama.cpp keeps quiet
     with AnswerStore(tmp_path / "a.sqlite") as store:
         assert len(store.load(battery.questions("local"))) == 8
