@@ -22,11 +22,11 @@ from measures.table import Floats
 from policies.draws import frozen_names
 from policies.elicit import Battery, Plan, elicit, plan
 from policies.forced import Forced
-from policies.llm import choices
 from policies.pacing import Limits
 from policies.protocol import Judge, Policy
 from policies.registry import PATTERNS, POLICIES, make_policy
 from policies.schemas import SCHEMAS, Profile
+from policies.summary import choices
 from populations.errors import InputError
 from populations.schema import Columns
 

@@ -19,10 +19,10 @@ from policies.categories import LEAST_MASS
 from policies.draws import most_lists
 from policies.elicit import Battery
 from policies.levels import check_simulated, profiles
-from policies.llm import most_likely
 from policies.protocol import Choice, MatchRun, certain, equal_chances
 from policies.reading import Form
 from policies.schemas import Profile
+from policies.summary import most_likely
 from policies.wording import MOST_PATIENTS
 from populations.errors import InputError
 

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from policies.categories import LEAST_MASS
 from policies.davidson import Band, Davidson, Linear, modal
 from policies.elicit import Answered, Battery, Progress, elicit
 from policies.fit import Fit, fit_davidson, held_out
-from policies.likelihood import Floats
 from policies.schemas import SCHEMAS
+from policies.summary import choices, mean, most_likely, summarise
 from populations.errors import InputError
 
 FIRST, SECOND, COIN = range(3)
@@ -74,32 +72,6 @@ def llm_policy(
     return dataclasses.replace(modal(fitted), name=name)
 
 
-def choices(answered: Answered) -> tuple[Floats, np.ndarray]:
-    """Answers rescaled to first, second, coin, shape (n, 3), and which rows have any of them.
-
-    A row counts if a choice is more likely than not. The others (refusals, text that cannot be
-    read, a letter that is hardly likely at all) are 0.
-    """
-    given = np.array([(x.first, x.second, x.coin) for x in answered.answers])
-    mass = given.sum(axis=1, keepdims=True)
-    usable = mass >= LEAST_MASS
-    return np.divide(given, mass, out=np.zeros_like(given), where=usable), usable[:, 0]
-
-
-def most_likely(chosen: Floats) -> NDArray[np.intp]:
-    """Most likely answer of each row, shape (n,): a place, or the last one, the coin.
-
-    A row whose best are equal, or that is 0 (see `choices`), is a tie: the coin.
-
-    Parameters
-    ----------
-    chosen : ndarray, shape (n, k + 1)
-        Probability of each of k patients, then of the coin.
-    """
-    shared = (chosen == chosen.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    return np.where(shared, chosen.shape[1] - 1, chosen.argmax(axis=1))
-
-
 def no_choice(model: str, answered: Answered) -> InputError:
     """What to raise where hardly any answer is a choice."""
     usable = choices(answered)[1]
@@ -127,30 +99,28 @@ def card(battery: Battery, model: str, answered: Answered) -> dict[str, Any]:
         times (``coin_both``).
     """
     questions = battery.questions(model)
+    summary = summarise(answered)
     chosen, usable = choices(answered)
-    likeliest = most_likely(chosen)
-    one, other = likeliest[0::2], likeliest[1::2]  # the two orders of each pair
-    one, other = (side[usable[0::2] & usable[1::2]] for side in (one, other))
-    patient = ((one == FIRST) & (other == SECOND)) | ((one == SECOND) & (other == FIRST))
-    first, second, coin = (_mean(share) for share in chosen[usable].T)
+    likeliest = most_likely(chosen[usable])
+    first, second = summary.positions
     return {
         "model": questions.model,
         "prompt": questions.prompt,
         "schema": battery.schema,
         "coin_offered": battery.offers_coin,
         "pairs": len(answered.answers) // 2,
-        "read": dict(Counter(answer.read for answer in answered.answers)),
+        "read": summary.reads,
         "unusable": float(np.mean(~usable)),
         "other_mass": float(np.mean([answer.other for answer in answered.answers])),
         "mean_first": first,
         "mean_second": second,
-        "mean_coin": coin,
-        "first_modal": _mean(likeliest[usable] == FIRST),
-        "second_modal": _mean(likeliest[usable] == SECOND),
-        "coin_modal": _mean(likeliest[usable] == COIN),
-        "same_position": _mean((one == other) & (one != COIN)),
-        "same_patient": _mean(patient),
-        "coin_both": _mean((one == COIN) & (other == COIN)),
+        "mean_coin": summary.coin,
+        "first_modal": mean(likeliest == FIRST),
+        "second_modal": mean(likeliest == SECOND),
+        "coin_modal": mean(likeliest == COIN),
+        "same_position": summary.same_position,
+        "same_patient": summary.same_patient,
+        "coin_both": summary.coin_both,
     }
 
 
@@ -162,7 +132,3 @@ def _fitted(fit: Fit, fidelity: dict[str, float]) -> dict[str, Any]:
         "order": fit.order,
         **{f"held_out_{name}": value for name, value in fidelity.items()},
     }
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")

@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.categories import CATEGORIES, LEAST_MASS
 from policies.elicit import Answered
-from policies.llm import most_likely
+from policies.likelihood import Floats
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,40 @@ class Summary:
     coin_both: float
 
 
+def choices(answered: Answered) -> tuple[Floats, np.ndarray]:
+    """Answers rescaled to the k patients in the order shown, then the coin: shape (n, k + 1).
+
+    With them, which rows have any of those.
+
+    A row counts if a choice is more likely than not. The others (refusals, text that cannot be
+    read, a letter that is hardly likely at all) are 0.
+    """
+    given = np.array([(*answer.chosen, answer.coin) for answer in answered.answers])
+    mass = given.sum(axis=1, keepdims=True)
+    usable = mass >= LEAST_MASS
+    return np.divide(given, mass, out=np.zeros_like(given), where=usable), usable[:, 0]
+
+
+def most_likely(chosen: Floats) -> NDArray[np.intp]:
+    """Most likely answer of each row, shape (n,): a place, or the last one, the coin.
+
+    A row whose best are equal, or that is 0 (see `choices`), is a tie: the coin.
+
+    Parameters
+    ----------
+    chosen : ndarray, shape (n, k + 1)
+        Probability of each of k patients, then of the coin.
+    """
+    shared = (chosen == chosen.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(shared, chosen.shape[1] - 1, chosen.argmax(axis=1))
+
+
 def summarise(answered: Answered) -> Summary:
     """Summary of a battery's answers; a row counts as a choice if one is more likely than not."""
     answers, size = answered.answers, len(answered.shown)
-    given = np.array([(*answer.chosen, answer.coin) for answer in answers])
-    mass = given.sum(axis=1)
-    usable = mass >= LEAST_MASS
-    shares = given[usable] / mass[usable, None]
-    mean = shares.mean(axis=0) if len(shares) else np.full(size + 1, np.nan)
-    likeliest = most_likely(given)
+    chosen, usable = choices(answered)
+    shares = chosen[usable].mean(axis=0) if usable.any() else np.full(size + 1, np.nan)
+    likeliest = most_likely(chosen)
     both = usable[0::2] & usable[1::2]  # rows come as drawn, then reversed
     drawn, reversed_ = likeliest[0::2][both], likeliest[1::2][both]
     coin = (drawn == size) | (reversed_ == size)
@@ -56,13 +82,14 @@ def summarise(answered: Answered) -> Summary:
     return Summary(
         {category: counted[category] for category in CATEGORIES},
         dict(Counter(answer.read for answer in answers)),
-        tuple(float(share) for share in mean[:size]),
-        float(mean[size]),
-        _mean(~coin & (drawn + reversed_ == size - 1)),
-        _mean(~coin & (drawn == reversed_)),
-        _mean((drawn == size) & (reversed_ == size)),
+        tuple(float(share) for share in shares[:size]),
+        float(shares[size]),
+        mean(~coin & (drawn + reversed_ == size - 1)),
+        mean(~coin & (drawn == reversed_)),
+        mean((drawn == size) & (reversed_ == size)),
     )
 
 
-def _mean(values: np.ndarray) -> float:
+def mean(values: np.ndarray) -> float:
+    """Mean of values; NaN if there are none."""
     return float(np.mean(values)) if len(values) else float("nan")

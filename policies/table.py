@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from policies.draws import most_lists
 from policies.elicit import Battery, Progress, elicit
 from policies.levels import check_simulated, number_of_profiles, profile_numbers
-from policies.llm import COIN, FIRST, SECOND, card, choices, most_likely, no_choice
+from policies.llm import COIN, FIRST, SECOND, card, no_choice
 from policies.protocol import Chances, Choice, MatchRun, equal_chances
 from policies.schemas import SCHEMAS
+from policies.summary import choices, most_likely
 from populations.errors import InputError
 from populations.schema import Columns
 

@@ -16,8 +16,9 @@ import pytest
 from policies.answers import AnswerStore
 from policies.davidson import Band
 from policies.elicit import Battery, elicit
-from policies.llm import COIN, FIRST, SECOND, llm_policy, most_likely
+from policies.llm import COIN, FIRST, SECOND, llm_policy
 from policies.pacing import Limits
+from policies.summary import most_likely
 from populations.errors import InputError
 
 MODEL = "openai/fake"

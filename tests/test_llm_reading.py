@@ -5,8 +5,8 @@ import pytest
 
 from policies.answers import Answer
 from policies.elicit import Answered
-from policies.llm import choices
 from policies.reading import Form, letter_masses, parse_text, read_answer
+from policies.summary import choices
 
 COIN = Form(2, "coin", False)
 
