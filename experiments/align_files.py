@@ -40,8 +40,7 @@ def write(found: Report, out: Path, settings: dict[str, Any]) -> None:
     found.values.to_csv(out / "values.csv", index=False)
     kept = {"judges": found.judges, **settings, "n_pairs": len(found.gaps)}
     (out / "settings.json").write_text(json.dumps(kept, indent=1))
-    for name, plot in draw(found, settings).items():
-        figures.save_figure(*plot, out / "figures", name)
+    figures.save_figures(draw(found, settings), out / "figures")
 
 
 def draw(found: Report, settings: dict[str, Any]) -> dict[str, figures.Plot]:

@@ -1,11 +1,28 @@
-"""What can be known of an arm before it is run."""
+"""Policies as arms of a study, and what can be known of them before they are run."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from experiments.study import Study
 from policies.levels import SIMULATED
 from policies.protocol import Policy
+from policies.registry import make_policy
 from populations.errors import InputError
 from sim.match import discretion_limit
+
+Progress = Callable[[str, int, int], None]
+
+
+def make_arm(text: str, study: Study, progress: Progress) -> Policy:
+    """The policy that ``text`` names, checked for a study; asked for what is not known of it."""
+    policy = make_policy(
+        text,
+        Path(study.answers),
+        lambda done, total: progress(f"asking {text}", done, total),
+    )
+    check_arm(policy, study.discretion)
+    return policy
 
 
 def check_arm(policy: Policy, discretion: str) -> None:

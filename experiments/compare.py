@@ -1,26 +1,37 @@
 """The main job: the same waitlists under several policies, side by side."""
 
 import json
+import platform
+import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments import figures, inference, judging, series
-from experiments.arms import check_arm
+from experiments import figures, inference, judging, sequential, warm_up, worlds
+from experiments.arms import Progress, make_arm
+from experiments.conflict import Conflict, conflict
 from experiments.runner import FRAMES, make_tasks, read_frame, run_tasks
+from experiments.sequential import Precision
 from experiments.study import Study
+from experiments.warm_up import WarmUp
+from experiments.worlds import Folders
+from measures.registry import MEASURES
 from policies.protocol import Policy
-from policies.registry import make_policy
 from populations.errors import InputError
 from populations.presets import Population
-from sim.record import Record
 
-Progress = Callable[[str, int, int], None]
+_TABLES = (
+    *("measures", "levels", "differences", "steady_levels", "steady_differences"),
+    *("ledger", "floor", "over_time", "incidence", "lorenz", "alignment", "weights"),
+)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -34,15 +45,29 @@ class Results:
     Parameters
     ----------
     study : Study
+        With the number of worlds there are in the end.
     population : Population
+    arms : list of str
+        In order; ``reference`` is one of them.
+    reference : str
     measures : DataFrame
         Every measure of every run: ``arm, world, tie_seed, measure, grouping, group, value, ...``.
     levels, differences : DataFrame
-        Means by arm, and paired differences from the reference arm, with 95 % t intervals over
-        worlds (see ``experiments.inference``).
-    over_time, incidence, ledger, floor : DataFrame
-        What the figures draw (see ``experiments.series``); ``floor`` is the ledger of two tie seeds
-        of the same arm.
+        Means by arm, and paired differences from the reference arm with tests, with 95 % intervals
+        over worlds (see ``experiments.inference``): of whole histories.
+    steady_levels, steady_differences : DataFrame
+        The same of rates and ratios after ``warm_up`` (see ``experiments.warm_up``), all of it
+        exploratory: what is declared is about whole histories.
+    warm_up : WarmUp
+    precision : Precision or None
+        How narrow the intervals became, where the study asked for a precision.
+    over_time, incidence, lorenz : DataFrame
+        What the figures draw (see ``experiments.series``).
+    ledger, floor : DataFrame
+        Who won and who lost; ``floor`` is the ledger of every arm against itself (see
+        ``experiments.ledger``). ``patients.parquet`` has it by candidate.
+    conflict : Conflict
+        How the arms rank by each definition of fairness.
     alignment, weights : DataFrame
         Judgement of pairs against people's; fitted values (see ``experiments.judging``).
     cards : dict
@@ -51,13 +76,21 @@ class Results:
 
     study: Study
     population: Population
+    arms: list[str]
+    reference: str
     measures: pd.DataFrame
     levels: pd.DataFrame
     differences: pd.DataFrame
+    steady_levels: pd.DataFrame
+    steady_differences: pd.DataFrame
+    warm_up: WarmUp
+    precision: Precision | None
     over_time: pd.DataFrame
     incidence: pd.DataFrame
+    lorenz: pd.DataFrame
     ledger: pd.DataFrame
     floor: pd.DataFrame
+    conflict: Conflict
     alignment: pd.DataFrame
     weights: pd.DataFrame
     cards: dict[str, dict[str, Any]]
@@ -82,117 +115,195 @@ def compare(
         If the study makes no sense, before anything is run or overwritten.
     """
     population = study.check()
-    answers = Path(study.answers)
-
-    def made(text: str) -> Policy:
-        policy = make_policy(
-            text, answers, lambda done, all_: progress(f"asking {text}", done, all_)
-        )
-        check_arm(policy, study.discretion)
-        return policy
-
-    policies = {text: made(text) for text in study.policies}
-    values = policies.get(study.values) or made(study.values)
-    arms = {policy.name: policy for policy in policies.values()}
-    if len(arms) < len(policies):
-        raise InputError(f"policies {', '.join(policies)!r}: two of them are the same")
-    reference = policies[study.reference_arm].name
+    arms, values, reference = _policies(study, progress)
     out = Path(study.out)
     out.mkdir(parents=True, exist_ok=True)
-    tasks = make_tasks(study, population.parameters, arms, values)
-    folders = run_tasks(tasks, executor, lambda done, total: progress("running", done, total))
-    frames = {
-        name: pd.concat(
-            [read_frame(folder, name) for folder in folders.values()], ignore_index=True
-        )
-        for name in FRAMES
-    }
-    ledger, floor = _ledgers(folders, reference, study.tie_seeds)
+    run = partial(_run, population, arms, values, executor, progress)
+    folders, precision = _run_worlds(study, reference, run)
+    study = replace(study, worlds=len({world for _, world in folders}))
+    frames = {name: _read(folders, name) for name in FRAMES}
+    measures = _with_arms(frames.pop("measures"))
+    warm = warm_up.find(worlds.snapshots(folders, study.tie_seeds), measures, study.years)
+    steady, ledgers, floor = worlds.side_by_side(
+        folders,
+        reference,
+        study.tie_seeds,
+        warm.years,
+        out / "patients.parquet",
+        executor,
+        lambda done, total: progress("comparing candidate by candidate", done, total),
+    )
     results = Results(
         study=study,
         population=population,
-        levels=inference.levels(frames["measures"]),
-        differences=inference.differences(frames["measures"], reference),
-        ledger=ledger,
+        arms=list(arms),
+        reference=reference,
+        measures=measures,
+        levels=inference.levels(measures),
+        differences=inference.differences(measures, reference, study.declared),
+        steady_levels=inference.levels(steady),
+        steady_differences=inference.differences(steady, reference, declared=()),
+        warm_up=warm,
+        precision=precision,
+        ledger=ledgers,
         floor=floor,
+        conflict=conflict(measures, reference, study.seed),
         alignment=judging.alignment(list(arms.values()), values),
         weights=judging.weights(list(arms.values())),
         cards=judging.cards(list(arms.values())),
         **frames,
     )
-    _write(results, out, reference)
+    _write(results, out, _versions(next(iter(folders.values()))))
     return results
 
 
-def _ledgers(
-    folders: dict[tuple[str, int], Path], reference: str, tie_seeds: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Who gained and lost against the reference arm; and, as a floor, between two tie seeds."""
-    ledgers, floors = [], []
-    labels = ["arm", "world", "tie_seed"]
-    for world in dict.fromkeys(world for _, world in folders):
-        base = Record.load(folders[reference, world] / "tie0")
-        for arm in (arm for arm, of_world in folders if of_world == world):
-            folder = folders[arm, world]
-            record = base if arm == reference else Record.load(folder / "tie0")
-            if record.meta["exogenous"] != base.meta["exogenous"]:
-                raise RuntimeError(f"{arm}, world {world}: not the same patients and kidneys")
-            label = dict(zip(labels, (arm, world, 0), strict=True))
-            if arm != reference:
-                ledgers.append(series.ledger(record, base).assign(**label))
-            if tie_seeds > 1:
-                other = Record.load(folder / "tie1")
-                floors.append(series.ledger(other, record).assign(**label))
-    return tuple(
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=labels)
-        for frames in (ledgers, floors)
-    )
+def _policies(study: Study, progress: Progress) -> tuple[dict[str, Policy], Policy, str]:
+    """The arms by name, the policy whose values count as people's, and the reference's name."""
+    policies = {text: make_arm(text, study, progress) for text in study.policies}
+    values = policies.get(study.values) or make_arm(study.values, study, progress)
+    arms = {policy.name: policy for policy in policies.values()}
+    if len(arms) < len(policies):
+        raise InputError(f"policies {', '.join(policies)!r}: two of them are the same")
+    return arms, values, policies[study.reference_arm].name
 
 
-def _write(results: Results, out: Path, reference: str) -> None:
-    for name in ("measures", "levels", "differences", "ledger", "floor", "alignment", "weights"):
+def _run(
+    population: Population,
+    arms: dict[str, Policy],
+    values: Policy,
+    executor: Executor | None,
+    progress: Progress,
+    study: Study,
+    first: int,
+) -> Folders:
+    """Run a study's worlds from ``first`` on."""
+    tasks = make_tasks(study, population.parameters, arms, values)
+    new = [task for task in tasks if task.world >= first]
+    stage = f"running, up to world {study.worlds}" if first else "running"
+    return run_tasks(new, executor, lambda done, total: progress(stage, done, total))
+
+
+def _run_worlds(
+    study: Study, reference: str, run: Callable[[Study, int], Folders]
+) -> tuple[Folders, Precision | None]:
+    """Run a study's worlds, and more of them until its precision is met, if it asks for one."""
+    folders: Folders = {}
+    first, number = 0, study.worlds
+    measures: list[pd.DataFrame] = []
+    while True:
+        new = run(replace(study, worlds=number), first)
+        folders |= new
+        if not study.precision:
+            return folders, None
+        measures.append(_read(new, "measures"))
+        found = sequential.assess(
+            pd.concat(measures, ignore_index=True), reference, study.declared, study.precision
+        )
+        if found.settled or number >= study.worlds_most:
+            return folders, found
+        first, number = number, min(number + sequential.LOOK_AHEAD, study.worlds_most)
+
+
+def _read(folders: Folders, name: str) -> pd.DataFrame:
+    return pd.concat([read_frame(folder, name) for folder in folders.values()], ignore_index=True)
+
+
+def _with_arms(measures: pd.DataFrame) -> pd.DataFrame:
+    """With the measures that are about all arms together; those have no tie seeds."""
+    cards = [card for card in MEASURES.values() if card.reads == "arms"]
+    together = [card.function(measures).assign(tie_seed=0) for card in cards]
+    return pd.concat([measures, *together], ignore_index=True)
+
+
+def _write(results: Results, out: Path, versions: dict[str, str]) -> None:
+    for name in _TABLES:
         getattr(results, name).to_csv(out / f"{name}.csv", index=False)
-    (out / "study.json").write_text(json.dumps(_settings(results), indent=1, default=str))
-    draw(results, out / "figures", reference)
+    results.conflict.scores.to_csv(out / "conflict.csv", index=False)
+    results.conflict.tau.to_csv(out / "conflict_tau.csv", index=False)
+    settings = {**_settings(results), "versions": versions}
+    (out / "study.json").write_text(json.dumps(settings, indent=1, default=str))
+    draw(results, out / "figures")
 
 
 def _settings(results: Results) -> dict[str, Any]:
     """Everything a reader needs to run the study again, and where each figure comes from."""
-    population = results.population
+    population, precision = results.population, results.precision
     return {
         "study": vars(results.study),
+        "arms": results.arms,
+        "reference": results.reference,
+        "command": _command(),
+        "warm_up": asdict(results.warm_up),
+        "precision": precision and precision.summary(),
         "population": population.parameters.model_dump(),
         "origins": {key: origin._asdict() for key, origin in population.origins.items()},
         "cards": results.cards,
     }
 
 
-def draw(results: Results, folder: Path, reference: str) -> None:
+def _command() -> str:
+    """How this was started; `python -m experiments.cli` is `equipoise`."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["equipoise" if name == "cli.py" else name, *sys.argv[1:]])
+
+
+def _versions(folder: Path) -> dict[str, str]:
+    """Of what made a run, and of what made tables of it."""
+    meta = json.loads((folder / "tie0" / "meta.json").read_text())
+    ours = {name: version(name) for name in ("scipy", "pandas")}
+    return {"python": platform.python_version(), **meta["versions"], **ours}
+
+
+def draw(results: Results, folder: Path) -> None:
     """Draw every figure of a study into ``folder``, which then holds no other's."""
     shutil.rmtree(folder, ignore_errors=True)
     study = results.study
-    arms = list(dict.fromkeys(results.measures["arm"]))
+    lots = "" if study.lottery == "fresh" else ", one lottery number a person"
     caption = (
-        f"Population {results.population.name}, seed {study.seed}, discretion {study.discretion}."
+        f"Population {results.population.name}, seed {study.seed}, discretion {study.discretion}"
+        f"{lots}."
     )
-    plots = {
-        "fairness_over_time": figures.fairness_over_time(
-            results.over_time, reference, caption, arms
-        ),
-        "cumulative_incidence": figures.cumulative_incidence(
-            results.incidence, reference, caption, arms
-        ),
-    }
-    if len(arms) > 1:
-        plots["paired_difference_over_time"] = figures.paired_difference_over_time(
-            results.over_time, reference, caption, arms
-        )
-        plots["winners_and_losers"] = figures.winners_and_losers(
-            results.ledger, reference, caption, arms, results.floor if len(results.floor) else None
-        )
+    given = {"reference": results.reference, "caption": caption, "arms": results.arms}
+    plots = _of_arms(results, given)
+    if len(results.arms) > 1:
+        plots |= _of_comparisons(results, given)
     if len(results.weights):
         plots["weights"] = figures.weights(
-            results.weights, reference, judging.WEIGHTS_CAPTION, arms
+            results.weights, results.reference, judging.WEIGHTS_CAPTION, results.arms
         )
-    for name, plot in plots.items():
-        figures.save_figure(*plot, folder, name)
+    figures.save_figures(plots, folder)
+
+
+def _of_arms(results: Results, given: dict[str, Any]) -> dict[str, figures.Plot]:
+    """What each arm does."""
+    return {
+        "fairness_over_time": figures.fairness_over_time(results.over_time, **given),
+        "cumulative_incidence": figures.cumulative_incidence(results.incidence, **given),
+        "lorenz": figures.lorenz(results.lorenz, **given),
+        **{
+            f"forest_{grouping}": figures.forest(
+                results.levels, results.measures, grouping=grouping, **given
+            )
+            for grouping in ("race", "age_band", "sex")
+        },
+    }
+
+
+def _of_comparisons(results: Results, given: dict[str, Any]) -> dict[str, figures.Plot]:
+    """How the arms differ."""
+    floor = results.floor if len(results.floor) else None
+    # These are drawn from means over worlds: they cannot count the worlds themselves.
+    of_means = {**given, "caption": f"{given['caption']} {figures.design(results.measures)}."}
+    plots = {
+        "paired_difference_over_time": figures.paired_difference_over_time(
+            results.over_time, **given
+        ),
+        "winners_and_losers": figures.winners_and_losers(results.ledger, floor=floor, **given),
+        "frontier": figures.frontier(results.measures, **given),
+    }
+    if (results.differences["family"] == "declared").any():
+        plots["heat_map"] = figures.heat_map(results.differences, **of_means)
+    found = results.conflict
+    if found.scores["rank"].notna().any():
+        plots["conflict"] = figures.conflict_matrix(found.scores, found.tau, **of_means)
+    return plots

@@ -1,13 +1,77 @@
-"""From worlds to intervals: the world is the unit, tie seeds are averaged within it first."""
+"""From worlds to intervals and tests: the world is the unit, tie seeds are averaged within it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
 from scipy.stats import t as student
+
+from experiments.series import reference_group
+from measures.registry import MEASURES
+from measures.table import Floats
+from measures.table import levels as levels_of
+from populations.errors import InputError
 
 KEY = ["measure", "grouping", "group"]
 RATES = ("transplant_rate", "mortality_rate")
+LEVEL = 0.05
+_SHARES = ("share", "probability", "index in [0, 1]")
+_ROUNDING = 1e-12  # differences this small, absolutely or relatively, are none
+
+
+class Question(NamedTuple):
+    """A difference from the reference that a study set out to test before it was run.
+
+    Parameters
+    ----------
+    measure, grouping, group : str
+        As in a study's tables.
+    reason : str
+        Why it is among the few.
+    """
+
+    measure: str
+    grouping: str = "all"
+    group: str = "all"
+    reason: str = ""
+
+
+# What a study tests unless it declares its own; whatever else it prints is exploratory. The choice
+# is ours (A): few, each somebody's question, none that a policy cannot change.
+DECLARED: tuple[Question, ...] = (
+    Question("mortality_rate", reason="deaths on the list"),
+    Question("life_years", reason="what kidneys are for; the number of transplants is given"),
+    Question("ex_ante.determinism", reason="who is left without a chance when no lots are drawn"),
+    *(
+        Question("transplant_rate_ratio", grouping, group, why)
+        for grouping, why in (
+            ("race", "access, where race must not count"),
+            ("sex", "access, where sex must not count"),
+            ("age_band", "access, where age is counted by some and not by others"),
+        )
+        for group in levels_of(grouping)
+        if group != reference_group(grouping)
+    ),
+)
+
+
+def check_declared(declared: Sequence[Question]) -> None:
+    """Raise InputError unless every question is about a known measure and group, each once."""
+    asked = [(question.measure, question.grouping, question.group) for question in declared]
+    for measure, grouping, group in asked:
+        if measure.partition(".")[0] not in MEASURES:
+            raise InputError(f"declared: measure {measure!r}: see `equipoise measures`")
+        known = ("all",) if grouping == "all" else levels_of(grouping)
+        if group not in known:
+            raise InputError(
+                f"declared: {measure}, {grouping}: group {group!r}: expected one of "
+                + ", ".join(known)
+            )
+    if len(set(asked)) < len(asked):
+        raise InputError("declared: a question is there twice; expected each once")
 
 
 def by_world(measures: pd.DataFrame) -> pd.DataFrame:
@@ -19,19 +83,62 @@ def by_world(measures: pd.DataFrame) -> pd.DataFrame:
     values = measures.copy()
     no_events = values["measure"].isin(RATES) & (values["numerator"] == 0)
     values.loc[no_events & (values["denominator"] > 0), "value"] = 0.0
-    ratios = _is_ratio(values["measure"])
+    ratios = is_ratio(values["measure"])
     positive = values.loc[ratios, "value"].where(lambda ratio: ratio > 0)
     values.loc[ratios, "value"] = np.log(positive)
     grouped = values.groupby(["arm", "world", *KEY], sort=False)["value"]
     return grouped.mean(skipna=False).reset_index()
 
 
-def _is_ratio(measure: pd.Series) -> pd.Series:
+def paired(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Each arm minus the reference in the same world, ratios as logarithms.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, world, measure, grouping, group, value``; two values that differ by rounding alone
+        differ by 0.
+    """
+    worlds = by_world(measures)
+    base = worlds[worlds["arm"] == reference].drop(columns="arm")
+    pairs = worlds[worlds["arm"] != reference].merge(
+        base, on=["world", *KEY], suffixes=("", "_reference")
+    )
+    mine, theirs = pairs["value"], pairs.pop("value_reference")
+    same = np.isclose(mine, theirs, rtol=_ROUNDING, atol=_ROUNDING)
+    return pairs.assign(value=(mine - theirs).mask(same, 0.0))
+
+
+def is_ratio(measure: pd.Series) -> pd.Series:
+    """Which measures are averaged and compared as logarithms."""
     return measure.str.endswith("_ratio")
 
 
+def shares(measures: pd.DataFrame) -> set[str]:
+    """Measures that lie between 0 and 1: by the unit on their cards, and wherever they were taken.
+
+    A difference of shares has their unit, but is seen below 0 sooner or later.
+    """
+    seen = measures.groupby("measure")["value"].agg(["min", "max"])
+    within = seen.index[(seen["min"] >= 0) & (seen["max"] <= 1)]
+    return {measure for measure in within if _unit(measure).startswith(_SHARES)}
+
+
+def _unit(measure: str) -> str:
+    """A measure's unit, or nothing where it has several."""
+    card = MEASURES.get(measure.partition(".")[0])
+    return card.unit if card and ";" not in card.unit else ""
+
+
+def half_width(std: ArrayLike, n: ArrayLike) -> Floats:
+    """Half of the 95 % t interval of a mean of n values; NaN for fewer than two."""
+    sizes = np.asarray(n, dtype=np.float64)
+    quantile = student.ppf(1 - LEVEL / 2, np.where(sizes > 1, sizes - 1, np.nan))
+    return np.asarray(quantile * np.asarray(std) / np.sqrt(sizes), dtype=np.float64)
+
+
 def _summarise(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Mean and 95 % t interval over worlds of ``value`` by ``keys``, ratios from logarithms.
+    """Mean, 95 % t interval and two-sided p over worlds of ``value`` by ``keys``.
 
     Undefined unless defined in every world: the worlds where, say, a median is not reached are not
     like the others.
@@ -39,43 +146,105 @@ def _summarise(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     grouped = values.groupby(keys, sort=False)["value"]
     table = grouped.agg(["mean", "std", "count", "size"]).reset_index()
     worlds, everywhere = table.pop("count"), table.pop("size")
-    half = student.ppf(0.975, worlds - 1) * table.pop("std") / np.sqrt(worlds)
     mean = table.pop("mean").where(worlds == everywhere)
+    std = table.pop("std")
+    std = std.mask(std <= _ROUNDING * np.maximum(1.0, mean.abs()), 0.0)
+    half = half_width(std, worlds)
     table = table.assign(value=mean, low=mean - half, high=mean + half, worlds=worlds)
-    logs = _is_ratio(table["measure"])
+    return table.assign(p=_p(mean, std, worlds))
+
+
+def _p(mean: pd.Series, std: pd.Series, worlds: pd.Series) -> Floats:
+    """Two-sided p of no difference. Where all worlds agree exactly: 1 if on none, 0 if on some."""
+    error = (std / np.sqrt(worlds)).to_numpy()
+    size = mean.abs().to_numpy()
+    agreed = np.where(size > _ROUNDING, np.inf, 0.0)
+    score = np.divide(size, error, out=agreed, where=error != 0)
+    known = np.isfinite(size) & np.isfinite(error)
+    freedom = np.where(known, np.maximum(worlds - 1, 1), np.nan)
+    return np.asarray(2 * student.sf(np.where(known, score, np.nan), freedom), dtype=np.float64)
+
+
+def _unlogged(table: pd.DataFrame) -> pd.DataFrame:
+    logs = is_ratio(table["measure"])
     table.loc[logs, ["value", "low", "high"]] = np.exp(table.loc[logs, ["value", "low", "high"]])
     return table
 
 
-def levels(measures: pd.DataFrame) -> pd.DataFrame:
-    """Mean of every measure by arm with its 95 % t interval over worlds.
+def levels(measures: pd.DataFrame, also_shares: Collection[str] = ()) -> pd.DataFrame:
+    """Mean of every measure by arm with its 95 % interval over worlds.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        Every measure of every run.
+    also_shares : collection of str
+        What lies between 0 and 1 besides the measures whose card says so.
 
     Returns
     -------
     DataFrame
         ``arm, measure, grouping, group, value, low, high, worlds``: ``worlds`` counts those where
-        the measure was defined; unless it was in all, the rest is NaN. Rate ratios are averaged on
-        the log scale.
+        the measure was defined; unless it was in all, the rest is NaN. Ratios are averaged on the
+        log scale. The interval is a t interval; that of a share has the half-width of its logit by
+        the delta method, s / (m (1 - m)), around the logit of the mean m, so that it stays within
+        0 and 1 and its centre is still the mean (D).
     """
-    return _summarise(by_world(measures), ["arm", *KEY])
+    table = _summarise(by_world(measures), ["arm", *KEY]).drop(columns="p")
+    mean = table["value"]
+    known = shares(measures).union(also_shares)
+    inner = table["measure"].isin(known) & (mean > 0) & (mean < 1)
+    m, half = mean[inner], (table["high"] - mean)[inner]
+    spread = half / (m * (1 - m))
+    table.loc[inner, "low"] = expit(logit(m) - spread)
+    table.loc[inner, "high"] = expit(logit(m) + spread)
+    return _unlogged(table)
 
 
-def differences(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Every measure's paired difference from the reference arm, with its 95 % t interval.
+def differences(
+    measures: pd.DataFrame, reference: str, declared: Sequence[Question] = DECLARED
+) -> pd.DataFrame:
+    """Every measure's paired difference from the reference arm, with its interval and test.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        Every measure of every run.
+    reference : str
+    declared : sequence of Question
+        The family of tests: each question for each arm.
 
     Returns
     -------
     DataFrame
-        As ``levels``; ``value`` is the mean over worlds of arm minus reference in the same world.
-        For rate ratios it is arm divided by reference, on the log scale.
+        As ``levels``; ``value`` is the mean over worlds of arm minus reference in the same world,
+        for ratios arm divided by reference, on the log scale. ``p`` is that of the two-sided
+        paired t test over worlds (of equal logarithms for ratios). ``family`` is "declared" or
+        "exploratory". ``p_holm`` is p adjusted for all declared tests that could be made (Holm
+        1979, M); NaN where exploratory. Intervals of shares end at -1 and 1.
     """
-    worlds = by_world(measures)
-    base = worlds[worlds["arm"] == reference].drop(columns="arm")
-    pairs = worlds[worlds["arm"] != reference].merge(
-        base, on=["world", *KEY], suffixes=("", "_reference")
-    )
-    pairs["value"] -= pairs["value_reference"]
-    return _summarise(pairs, ["arm", *KEY])
+    table = _summarise(paired(measures, reference), ["arm", *KEY])
+    bounded = table["measure"].isin(shares(measures))
+    table.loc[bounded, ["low", "high"]] = table.loc[bounded, ["low", "high"]].clip(-1.0, 1.0)
+    asked = {(question.measure, question.grouping, question.group) for question in declared}
+    ours = [key in asked for key in table[KEY].itertuples(index=False, name=None)]
+    table["family"] = np.where(ours, "declared", "exploratory")
+    tested = table.index[np.array(ours, dtype=bool) & table["p"].notna()]
+    table["p_holm"] = np.nan
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].to_numpy())
+    return _unlogged(table)
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's (1979) step-down adjustment of m p values, shape (m,), none NaN.
+
+    The k-th smallest is multiplied by m - k + 1, and is at least what the one before it became.
+    """
+    order = np.argsort(p)
+    steps = p[order] * np.arange(p.size, 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
 
 
 def contrast(measures: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
@@ -86,9 +255,10 @@ def contrast(measures: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFra
     Returns
     -------
     DataFrame
-        As ``differences``, without ``arm``; rate ratios are summed on the log scale.
+        As ``differences``, without ``arm`` and the families; ratios are summed on the log scale.
     """
     worlds = by_world(measures)
     table = worlds.pivot(index=["world", *KEY], columns="arm", values="value")[list(weights)]
     total = (table * pd.Series(weights)).sum(axis=1, skipna=False)
-    return _summarise(total.rename("value").reset_index(), KEY)
+    total = total.mask(total.abs() <= _ROUNDING * table.abs().max(axis=1).clip(lower=1.0), 0.0)
+    return _unlogged(_summarise(total.rename("value").reset_index(), KEY))

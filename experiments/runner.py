@@ -27,19 +27,18 @@ import populations
 import sim
 from experiments import series
 from experiments.study import Study
-from measures.decisions import split_distance
-from measures.headline import summary
-from measures.inequality import ex_ante
+from measures.decisions import compare
+from measures.headline import over_tie_seeds, summary
 from policies.protocol import Policy
 from populations.errors import InputError
 from populations.parameters import Parameters
 from populations.world import World, make_world
-from sim.allocator import Detail
+from sim.detail import Detail
 from sim.record import Record
 from sim.waitlist import simulate
 
 # What is saved beside each record, so that tables and figures need not read records again.
-FRAMES = ("measures", "over_time", "incidence")
+FRAMES = ("measures", "over_time", "incidence", "lorenz")
 _PACKAGES = {
     package.__name__: package for package in (populations, policies, sim, measures, experiments)
 }
@@ -58,6 +57,7 @@ class Task:
     values: Policy
     tie_seeds: int
     discretion: str
+    lottery: str
     folder: Path
 
 
@@ -72,7 +72,9 @@ def make_tasks(
     keys = {arm: _key(policy) for arm, policy in arms.items()}
     rests_on = [
         parameters.model_dump_json().encode(),
-        json.dumps([study.seed, float(study.years), study.tie_seeds, study.discretion]).encode(),
+        json.dumps(
+            [study.seed, float(study.years), study.tie_seeds, study.discretion, study.lottery]
+        ).encode(),
         _key(values),
         _source_digest(),
     ]
@@ -93,6 +95,7 @@ def make_tasks(
                     values=values,
                     tie_seeds=study.tie_seeds,
                     discretion=study.discretion,
+                    lottery=study.lottery,
                     folder=Path(study.out) / "runs" / name,
                 )
             )
@@ -130,7 +133,7 @@ def _key(policy: Policy) -> bytes:
 def _source_digest() -> bytes:
     """Hash of all that makes results: our code, tables and prompts, and the versions it runs on."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in ("numpy", "scipy", "pandas", "mesa", "pyarrow"):
+    for name in ("numpy", "scipy", "pandas", "statsmodels", "mesa", "pyarrow"):
         digest.update(version(name).encode())
     for package in (populations, policies, sim, measures):
         for path in sorted(Path(str(package.__file__)).parent.rglob("*")):
@@ -156,10 +159,12 @@ def run_task(task: Task) -> Path:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     world = _world(task.parameters.model_dump_json(), task.seed, task.world, task.years)
-    detail = Detail(task.values, split_distance)
+    detail = Detail(task.values, compare)
     records = [
         # A copy each time: what a policy remembers must not depend on what ran before it.
-        simulate(world, deepcopy(task.policy), task.discretion, tie_seed, deepcopy(detail))
+        simulate(
+            world, deepcopy(task.policy), task.discretion, tie_seed, deepcopy(detail), task.lottery
+        )
         for tie_seed in range(task.tie_seeds)
     ]
     unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
@@ -189,7 +194,8 @@ def _frames(records: list[Record]) -> dict[str, pd.DataFrame]:
         ):
             parts[name].append(frame.assign(tie_seed=tie_seed))
     if len(records) > 1:
-        parts["measures"].append(ex_ante(records).assign(tie_seed=0))
+        parts["measures"].append(over_tie_seeds(records).assign(tie_seed=0))
+    parts["lorenz"].append(series.lorenz(records).assign(tie_seed=0))
     return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
 
 

@@ -1,18 +1,18 @@
 """Small tidy frames from whole records: what figures need, so that records need not be kept."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from measures import rates, survival
-from measures.outcomes import years_lived
-from measures.table import Floats, codes_of, column, groups, levels
+from measures.inequality import gini
+from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, levels
 from populations.errors import InputError
 from sim.record import FATES, Record
 
 GROUPINGS: tuple[str, ...] = ("sex", "race", "age_band", "blood_type")
 WIDTH, STEP = 1.0, 0.25  # years: windows of 12 months that start every quarter
-CHANGES: tuple[str, ...] = ("gained", "lost", "earlier", "later", "same", "neither")
 _SAME_MOMENT = 1e-9  # years
 RATES: dict[str, str] = {"transplant_rate": "transplanted", "mortality_rate": "died"}
 
@@ -138,78 +138,58 @@ def incidence(record: Record) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def ledger(record: Record, reference: Record) -> pd.DataFrame:
-    """Who won and who lost: each candidate under one policy and under another, in one world.
+def lorenz(records: Sequence[Record]) -> pd.DataFrame:
+    """How chances, and transplants, are shared among the candidates of one world.
 
     Parameters
     ----------
-    record, reference : Record
-        Two runs of the same world.
+    records : sequence of Record
+        One policy in one world under one or more tie seeds, with ``detail="full"``.
 
     Returns
     -------
     DataFrame
-        Columns ``what``, ``reference_fate``, ``fate``, ``n`` (candidates), ``share``,
-        ``life_years`` (theirs by the horizon, ``record`` minus ``reference``, summed) and
-        ``horizon`` (length of the runs in years).
-        Rows ``flow``: every pair of fates that occurs. Rows ``CHANGES``: deceased-donor transplant
-        only in ``record`` (gained), only in ``reference`` (lost), in both at an earlier, a later or
-        the same time, in neither. ``share`` is of all candidates, and each of the two sets of rows
-        adds up to all of them. Row ``churn``: ``n`` gained or lost; ``share`` is n over the
-        transplants of both runs, |A xor B| / (|A| + |B|), NaN if there were none.
+        Columns ``kind``, ``people`` (share of candidates, those with least first: 0 to 1 by 0.01),
+        ``share`` (what they have of the whole; between candidates linear), ``gini`` (of all
+        candidates, the same in every row) and ``tie_seeds`` (how many records).
+        ``ex_ante``: the chances a candidate was given, summed over the run, averaged over tie
+        seeds. ``ex_post``: having been transplanted, curve and index averaged over tie seeds.
+        NaN if there was nothing to share.
 
     Raises
     ------
     InputError
-        If the records are not of the same world and length.
+        If there is no record, the records are not of one policy and world, or have no chances.
     """
-    _check_same_world(record, reference)
-    before, after = codes_of(reference.fates["fate"], FATES), codes_of(record.fates["fate"], FATES)
-    gain = years_lived(record) - years_lived(reference)
-    flow, changes = before * len(FATES) + after, _changes(record, reference)
-    rows = [
-        _ledger_row("flow", flow == code, gain, FATES[code // len(FATES)], FATES[code % len(FATES)])
-        for code in np.unique(flow)
+    if not records:
+        raise InputError("lorenz: records: none; expected one or more")
+    for name in ("policy", "exogenous"):
+        if len({record.meta.get(name) for record in records}) > 1:
+            raise InputError(f"lorenz: {name}: differs; only the tie seed may differ")
+    if any("chance" not in record.fates for record in records):
+        raise InputError(f"lorenz: fates: no column chance; it is {FULL_DETAIL_ONLY}")
+    chance = np.mean([column(record.fates, "chance") for record in records], axis=0)
+    outcomes = [np.asarray(record.fates["fate"] == "transplanted", float) for record in records]
+    people = np.linspace(0.0, 1.0, 101)
+    kinds = {"ex_ante": [chance], "ex_post": outcomes}
+    frames = [
+        pd.DataFrame(
+            {
+                "kind": kind,
+                "people": people,
+                "share": np.mean([_lorenz_curve(values, people) for values in shared], axis=0),
+                "gini": float(np.mean([gini(values) for values in shared])),
+            }
+        )
+        for kind, shared in kinds.items()
     ]
-    rows += [_ledger_row(name, changes == i, gain) for i, name in enumerate(CHANGES)]
-    churn = _ledger_row("churn", changes <= CHANGES.index("lost"), gain)
-    transplant = FATES.index("transplanted")
-    both = np.count_nonzero(before == transplant) + np.count_nonzero(after == transplant)
-    churn["share"] = churn["n"] / both if both else np.nan  # type: ignore[operator]
-    return pd.DataFrame([*rows, churn]).assign(horizon=record.years)
+    return pd.concat(frames, ignore_index=True).assign(tie_seeds=len(records))
 
 
-def _check_same_world(record: Record, reference: Record) -> None:
-    for name in ("exogenous", "years"):
-        mine, other = record.meta.get(name), reference.meta.get(name)
-        if mine != other:
-            raise InputError(
-                f"ledger: {name}: {mine!r} and {other!r}; compare two records of the same world"
-            )
-    if not np.array_equal(record.candidates["candidate"], reference.candidates["candidate"]):
-        raise InputError("ledger: candidates: differ; compare two records of the same world")
-
-
-def _changes(record: Record, reference: Record) -> Floats:
-    """Index into ``CHANGES`` of each candidate, shape (n,)."""
-    now = np.asarray(record.fates["fate"] == "transplanted")
-    then = np.asarray(reference.fates["fate"] == "transplanted")
-    wait = column(record.fates, "exit") - column(reference.fates, "exit")
-    both = now & then
-    conditions = [now & ~then, then & ~now, both & (wait < -_SAME_MOMENT)]
-    conditions += [both & (wait > _SAME_MOMENT), both]
-    return np.select(conditions, range(len(conditions)), CHANGES.index("neither"))
-
-
-def _ledger_row(
-    what: str, who: NDArray[np.bool_], gain: Floats, reference_fate: str = "", fate: str = ""
-) -> dict[str, object]:
-    n = int(np.count_nonzero(who))
-    return {
-        "what": what,
-        "reference_fate": reference_fate,
-        "fate": fate,
-        "n": n,
-        "share": n / who.size if who.size else np.nan,
-        "life_years": float(gain[who].sum()),
-    }
+def _lorenz_curve(values: Floats, people: Floats) -> Floats:
+    """Share of the total that the given shares of people have, least first, shape of ``people``."""
+    total = values.sum()
+    if total == 0:
+        return np.full_like(people, np.nan)
+    held = np.concatenate([[0.0], np.cumsum(np.sort(values)) / total])
+    return np.asarray(np.interp(people, np.linspace(0.0, 1.0, held.size), held))

@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.inference import DECLARED, Question, check_declared
+from experiments.sequential import check_precision
 from populations.errors import InputError
 from populations.parameters import Parameters
 from populations.presets import Population, load_population
+from sim.lots import check_lottery
 from sim.match import discretion_limit
 
 
@@ -32,6 +35,8 @@ class Study:
         candidate's fate the lots decided.
     discretion : str
         ``all``, ``top:K`` or ``pair``.
+    lottery : {"fresh", "persistent"}
+        Lots drawn anew for every kidney, or one lottery number per candidate for life.
     reference : str
         The arm that others are compared with; empty for the first.
     values : str
@@ -39,6 +44,13 @@ class Study:
         over-decisiveness.
     overrides : sequence of str
         Population parameters, as in ``"arrivals.per_year=900"``.
+    declared : sequence of Question
+        The differences that are tested together; all others are exploratory.
+    precision : float
+        Worlds are added until the interval of every declared ratio is at most this wide to either
+        side, on the log scale (see ``experiments.sequential``); 0 runs ``worlds`` and no more.
+    worlds_most : int
+        Where adding worlds ends.
     out : Path
         Results folder. Finished runs in it are used again, whichever study they were made for.
     answers : Path
@@ -52,9 +64,13 @@ class Study:
     seed: int = 1
     tie_seeds: int = 2
     discretion: str = "all"
+    lottery: str = "fresh"
     reference: str = ""
     values: str = "human"
     overrides: tuple[str, ...] | list[str] = ()
+    declared: tuple[Question, ...] = DECLARED
+    precision: float = 0.0
+    worlds_most: int = 100
     out: Path | str = Path("results/compare")
     answers: Path | str = Path("results/answers.sqlite")
 
@@ -78,11 +94,14 @@ class Study:
             if getattr(self, name) < low:
                 raise InputError(f"{name} = {getattr(self, name)}: expected at least {low}")
         check_run(self.years, self.seed)
+        check_declared(self.declared)
+        check_precision(self.precision, self.worlds, self.worlds_most, self.declared)
         if self.reference_arm not in arms:
             raise InputError(
                 f"reference {self.reference!r}: expected one of the policies {', '.join(arms)}"
             )
         discretion_limit(self.discretion)
+        check_lottery(self.lottery)
         population = load_population(self.population, self.overrides)
         self._check_size(population.parameters)
         return population
@@ -90,7 +109,8 @@ class Study:
     def _check_size(self, p: Parameters) -> None:
         people = p.list.initial + p.arrivals.per_year * self.years
         offers = p.kidneys.per_year * self.years * p.centres.count
-        runs = self.worlds * len(self.policies) * self.tie_seeds
+        worlds = max(self.worlds, self.worlds_most if self.precision else 0)
+        runs = worlds * len(self.policies) * self.tie_seeds
         if people == 0:
             raise InputError(
                 "list.initial = 0 and arrivals.per_year = 0: expected somebody to wait"

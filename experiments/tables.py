@@ -1,7 +1,7 @@
 """Tables for the terminal."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from experiments import sequential, warm_up
 from experiments.compare import Results
+from experiments.inference import LEVEL, RATES, Question, levels
+from experiments.series import reference_group
+from measures.table import levels as levels_of
 from populations.presets import TAGS, Population
-from populations.schema import AGE_BANDS, SCHEMA
 
 # Label, measure and format of the rows of the main tables.
 HEADLINES: tuple[tuple[str, str, str], ...] = (
@@ -34,7 +37,23 @@ WAYS = {
     "table": "it acts through the table of its answers to every pair of profiles",
     "live": "it was asked inside the run",
 }
-REFERENCES = {"race": "White", "age_band": AGE_BANDS[0], "sex": "male", "blood_type": "O"}
+ACCESS = ("race", "age_band", "sex", "blood_type")
+# Label, row of the ledger (of its floor, "lots"), column, per how many, format.
+LEDGER: tuple[tuple[str, str, str, float, str], ...] = (
+    ("gained: transplanted here only", "gained", "share", 1, ".1%"),
+    ("lost: transplanted under the reference only", "lost", "share", 1, ".1%"),
+    ("transplanted earlier", "earlier", "share", 1, ".1%"),
+    ("transplanted later", "later", "share", 1, ".1%"),
+    ("transplanted at the same time", "same", "share", 1, ".1%"),
+    ("transplanted under neither", "neither", "share", 1, ".1%"),
+    ("displaced: somebody else has their kidney", "displaced", "share", 1, ".1%"),
+    ("churn: gained or lost, of all transplants", "churn", "share", 1, ".1%"),
+    ("  by lots alone", "lots churn", "share", 1, ".1%"),
+    ("regret in life-years, per 1,000 candidates", "regret", "mean", 1000, ".1f"),
+    ("  by lots alone", "lots regret", "mean", 1000, ".1f"),
+    ("regret in chance of a transplant", "regret_chance", "mean", 1, ".1%"),
+    ("  by lots alone, at most", "lots regret_chance", "mean", 1, ".1%"),
+)
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -50,7 +69,15 @@ def print_results(results: Results, console: Console) -> None:
         console.print("One world: no intervals. Use --worlds 2 or more to compare policies.")
     elif len(results.differences):
         console.print(_difference_table(results))
+    if results.precision:
+        console.print(sequential.sentence(results.precision), markup=False)
     console.print(_access_table(results))
+    if len(results.ledger):
+        console.print(_ledger_table(results))
+    _print_steady(results, console)
+    console.print("[bold]Where definitions of fairness disagree[/]")
+    for said in results.conflict.sentences:
+        console.print(said, markup=False)
     _print_models(results, console)
     _print_flags(results, console)
 
@@ -73,13 +100,9 @@ def number(value: float, how: str, signed: bool = False) -> str:
     return text.replace("%", " pp" if signed else " %")  # differences of shares: points
 
 
-def _arms(results: Results) -> list[str]:
-    return list(dict.fromkeys(results.measures["arm"]))
-
-
 def _headline_table(results: Results) -> Table:
-    table = Table(title="What happened (means over worlds)")
-    _fill(table, results.levels, _arms(results), lambda row, how: number(row["value"], how))
+    table = _table("What happened (means over worlds)", "measure", results.arms)
+    _fill(table, results.levels, results.arms, map(_headline, HEADLINES), _level)
     table.caption = (
         f"M, I: chance moved away from the choices of {results.study.values}: to those it hardly "
         "considers, and among those it does. D: 1 if who is transplanted is settled before lots "
@@ -88,56 +111,152 @@ def _headline_table(results: Results) -> Table:
     return table
 
 
+class _Row(NamedTuple):
+    """What a row of a table shows."""
+
+    label: str
+    how: str
+    measure: str
+    grouping: str = "all"
+    group: str = "all"
+
+
+def _headline(headline: tuple[str, str, str]) -> _Row:
+    label, measure, how = headline
+    return _Row(label, how, measure)
+
+
+def _asked(question: Question) -> _Row:
+    """A declared question's row, named as in the other tables where it is there."""
+    measure, grouping, group, _ = question
+    known = {name: (label, how) for label, name, how in HEADLINES}
+    ratio = measure.endswith("_ratio")
+    label, how = known.get(measure, (measure, ".2f" if ratio else ".3g"))
+    if ratio:
+        name = "transplant rates" if measure == "transplant_rate_ratio" else measure
+        label = f"{name}, {group} : {reference_group(grouping)}"
+    elif grouping != "all":
+        label = f"{label}, {group}"
+    return _Row(label, how, measure, grouping, group)
+
+
+def _table(title: str, first: str, arms: Iterable[str]) -> Table:
+    table = Table(title=title)
+    table.add_column(first)
+    for arm in arms:
+        table.add_column(escape(arm), justify="right")
+    return table
+
+
 def _difference_table(results: Results) -> Table:
-    different = set(results.differences["arm"])
-    arms = [arm for arm in _arms(results) if arm in different]
-    reference = next(arm for arm in _arms(results) if arm not in different)
-    table = Table(title=f"Paired difference from {escape(reference)} (95 % t interval over worlds)")
-    _fill(table, results.differences, arms, _difference)
+    arms = [arm for arm in results.arms if arm != results.reference]
+    title = f"Paired difference from {escape(results.reference)} (95 % t interval over worlds)"
+    table = _table(title, "measure", arms)
+    asked = [_asked(question) for question in results.study.declared]
+    other = [row for row in map(_headline, HEADLINES) if row.measure not in _measures(asked)]
+    tests = int(results.differences["p_holm"].notna().sum())
+    table.add_row(f"[italic]declared ({tests} tests, adjusted together)[/]")
+    _fill(table, results.differences, arms, asked, _difference)
+    table.add_section()
+    table.add_row("[italic]exploratory[/]")
+    _fill(table, results.differences, arms, other, _difference)
     table.caption = (
-        "Bold: the interval excludes no difference. Not adjusted for many comparisons."
+        "Bold, *: differs, p < 0.05 in the paired t test after Holm's adjustment for all declared "
+        "tests. Intervals are one by one; among so many, some of the exploratory ones exclude no "
+        "difference by chance. Ratios of rates: x 2 is twice the reference's ratio."
         + (" Few worlds: intervals are wide and rough." if results.study.worlds < 10 else "")
     )
     return table
 
 
+def _measures(rows: Iterable[_Row]) -> set[str]:
+    return {row.measure for row in rows if row.grouping == "all"}
+
+
 def _fill(
-    table: Table, values: pd.DataFrame, arms: list[str], text: Callable[[pd.Series, str], str]
+    table: Table,
+    values: pd.DataFrame,
+    arms: Iterable[str],
+    rows: Iterable[_Row],
+    text: Callable[[pd.Series, str], str],
 ) -> None:
-    """One row per headline, one column per arm."""
-    table.add_column("measure")
-    for arm in arms:
-        table.add_column(escape(arm), justify="right")
-    for label, measure, how in HEADLINES:
-        rows = [_cell(values, arm, measure) for arm in arms]
-        table.add_row(label, *("-" if row is None else text(row, how) for row in rows))
+    """One row per measure, one column per arm."""
+    columns = list(arms)
+    for row in rows:
+        found = [_cell(values, arm, row.measure, row.grouping, row.group) for arm in columns]
+        table.add_row(
+            escape(row.label), *("-" if cell is None else text(cell, row.how) for cell in found)
+        )
+
+
+def _level(row: pd.Series, how: str) -> str:
+    return number(row["value"], how)
+
+
+def _with_interval(row: pd.Series, how: str) -> str:
+    value, low, high = (number(row[column], how) for column in ("value", "low", "high"))
+    return value if low == "-" else f"{value}\n({low}, {high})"
 
 
 def _difference(row: pd.Series, how: str) -> str:
     if not np.isfinite(row["value"]):
         return "-"
-    value, low, high = (number(row[column], how, True) for column in ("value", "low", "high"))
-    clear = row["low"] > 0 or row["high"] < 0
-    return f"[bold]{value}[/]\n({low}, {high})" if clear else f"{value}\n({low}, {high})"
+    ratio = row["measure"].endswith("_ratio")
+    value, low, high = (number(row[name], how, not ratio) for name in ("value", "low", "high"))
+    value = f"x {value}" if ratio else value
+    value = f"[bold]{value} *[/]" if row["p_holm"] < LEVEL else value
+    return f"{value}\n({low}, {high})"
 
 
 def _access_table(results: Results) -> Table:
-    table = Table(title="Access: transplant rate ratios (means over worlds)")
-    table.add_column("group")
-    for arm in _arms(results):
-        table.add_column(escape(arm), justify="right")
-    for grouping, reference in REFERENCES.items():
-        for level in AGE_BANDS if grouping == "age_band" else SCHEMA[grouping].levels:
-            if level == reference:
-                continue
-            rows = [
-                _cell(results.levels, arm, "transplant_rate_ratio", grouping, level)
-                for arm in _arms(results)
-            ]
-            cells = ("-" if row is None else number(row["value"], ".2f") for row in rows)
-            table.add_row(f"{level} : {reference}", *cells)
+    table = _table("Access: transplant rate ratios (means over worlds)", "group", results.arms)
+    rows = [
+        _Row(f"{group} : {reference_group(by)}", ".2f", "transplant_rate_ratio", by, group)
+        for by in ACCESS
+        for group in levels_of(by)
+        if group != reference_group(by)
+    ]
+    _fill(table, results.levels, results.arms, rows, _level)
     table.caption = "1.00 is parity. '-': undefined, since a group had no transplant in some world."
     return table
+
+
+def _ledger_table(results: Results) -> Table:
+    """Each candidate under the policy and under the reference; beside it, two draws of lots."""
+    title = f"Winners and losers against {escape(results.reference)} (means over worlds)"
+    table = _table(title, "share of candidates", results.arms)
+    floor = results.floor.assign(what="lots " + results.floor["what"].astype(str))
+    both = pd.concat([results.ledger, floor], ignore_index=True)
+    for label, what, column, per, how in LEDGER:
+        rows = both[both["what"] == what]
+        values = rows.assign(
+            measure=what, grouping="all", group="all", value=per * rows[column].astype(float),
+            numerator=np.nan, denominator=np.nan,
+        )  # fmt: skip
+        text = (
+            _with_interval if what.split()[-1] in ("churn", "regret", "regret_chance") else _level
+        )
+        means = levels(values, also_shares=[what] if how.endswith("%") else [])
+        _fill(table, means, results.arms, [_Row(label, how, what)], text)
+    table.caption = (
+        "By lots alone: the same policy, its lots drawn again; churn and regret that are no more "
+        "than that in the reference may be luck. Regret: what those lost who were better off under "
+        "the reference, as a mean over all candidates, whatever others gained; too large in years, "
+        "since lifetimes with and without a kidney are drawn independently, by lots alone too. "
+        "Second lines: 95 % intervals over worlds."
+    )
+    return table
+
+
+def _print_steady(results: Results, console: Console) -> None:
+    found = results.warm_up
+    if found.steady:
+        title = f"Steady state: after {found.years:.1f} years (95 % t interval over worlds)"
+        table = _table(title, "measure", results.arms)
+        rates = [row for row in map(_headline, HEADLINES) if row.measure in RATES]
+        _fill(table, results.steady_levels, results.arms, rates, _with_interval)
+        console.print(table)
+    console.print(warm_up.sentence(found, results.study.years), markup=False)
 
 
 def _print_models(results: Results, console: Console) -> None:
@@ -152,6 +271,13 @@ def model_table(arm: str, card: Mapping[str, Any]) -> Table:
     table = Table(title=f"{escape(arm)}: how the model answered ({WAYS[card['way']]})")
     table.add_column("", justify="left")
     table.add_column("", justify="right")
+    for label, text in model_rows(card):
+        table.add_row(label, text)
+    return table
+
+
+def model_rows(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows of ``model_table``, a label and a number each, of what its card knows."""
     shares = {
         "pairs asked, each in both orders": ("pairs", ",d"),
         "mean P(first shown), rescaled to the choices offered": ("mean_first", ".3f"),
@@ -173,10 +299,11 @@ def model_table(arm: str, card: Mapping[str, Any]) -> Table:
         "answers kept, whichever study they were asked for": ("kept", ",d"),
         "  of those, no choice (a tie here)": ("kept_unusable", ",d"),
     }
-    for label, (key, how) in shares.items():
-        if key in card and card[key] is not None:
-            table.add_row(label, number(float(card[key]), how.replace("d", ".0f")))
-    return table
+    return [
+        (label, number(float(card[key]), how.replace("d", ".0f")))
+        for label, (key, how) in shares.items()
+        if key in card and card[key] is not None
+    ]
 
 
 def model_sentence(arm: str, card: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.align_table import number_cell
-from experiments.figures.style import save_figure
+from experiments.figures.style import save_figures
 from experiments.figures.tuning import few_sample_curve
 from experiments.tuning import RAW
 
@@ -51,4 +51,4 @@ def tuning_table(measures: pd.DataFrame, reference: str) -> Table:
 
 def draw(measures: pd.DataFrame, reference: str, folder: Path) -> None:
     """Draw the few-sample curve into a folder."""
-    save_figure(*few_sample_curve(measures, reference, RAW), folder, "few_sample_curve")
+    save_figures({"few_sample_curve": few_sample_curve(measures, reference, RAW)}, folder)

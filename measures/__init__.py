@@ -4,23 +4,35 @@ Importing this package fills ``measures.registry.MEASURES`` with the card of eve
 """
 
 from measures import (
+    access,
     alignment,
+    claims,
     coherence,
     decisions,
+    exclusion,
     indecision,
     inequality,
+    lots,
     outcomes,
+    parity,
     rates,
     survival,
+    welfare,
 )
 
 __all__ = [
+    "access",
     "alignment",
+    "claims",
     "coherence",
     "decisions",
+    "exclusion",
     "indecision",
     "inequality",
+    "lots",
     "outcomes",
+    "parity",
     "rates",
     "survival",
+    "welfare",
 ]

@@ -32,36 +32,75 @@ class Split(NamedTuple):
     over_decisiveness: float
 
 
-def split_distance(chances: NDArray[np.float64], reference: NDArray[np.float64]) -> Split:
-    """Split a decision's distance from a reference into wrong values and missing indecision.
+def favourites(reference: Floats) -> NDArray[np.bool_]:
+    """Whom a reference would have considered: its favourites H.
 
-    H is the smallest set of candidates that holds 95 % of the reference's chance, together with
-    all who have the same chance as its last member (an even lottery's H is everybody). What is
-    missing to a sum of 1 is "nobody", and counts as one more candidate.
+    The smallest set of candidates that holds 95 % of the reference's chance, together with all who
+    have the same chance as its last member (an even lottery's H is everybody). What is missing to a
+    sum of 1 is "nobody", who counts as one more candidate.
+
+    Parameters
+    ----------
+    reference : ndarray, shape (n,), n >= 1
+        Chances that sum to 1 or less.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    return reference >= _least(reference, _nobody(reference))
+
+
+def _nobody(chances: Floats) -> float:
+    nobody = 1.0 - float(chances.sum())
+    return nobody if nobody > _ROUNDING else 0.0
+
+
+def _least(reference: Floats, nobody: float) -> float:
+    """The chance from which on a candidate, or nobody, is in H."""
+    rising = np.append(reference, nobody) if nobody else reference.copy()
+    rising.sort()
+    held = rising[::-1].cumsum()
+    last = int(held.searchsorted(REFERENCE_MASS - _ROUNDING))
+    return float(rising[max(rising.size - 1 - last, 0)]) * (1 - _ROUNDING)
+
+
+def compare(chances: Floats, reference: Floats) -> tuple[float, float, float, NDArray[np.bool_]]:
+    """The `split_distance` of a decision and the reference's `favourites`, in one go.
+
+    What `sim.detail.Detail` asks of every decision.
+    """
+    q_nobody, h_nobody = _nobody(chances), _nobody(reference)
+    least = _least(reference, h_nobody)
+    inside = reference >= least
+    beyond = chances - reference
+    np.maximum(beyond, 0.0, out=beyond)
+    over = float(beyond[inside].sum())
+    misalignment = float(beyond[~inside].sum())
+    if h_nobody >= least:
+        over += max(q_nobody - h_nobody, 0.0)
+    else:
+        misalignment += max(q_nobody - h_nobody, 0.0)
+    return misalignment + over, misalignment, over, inside
+
+
+def split_distance(chances: Floats, reference: Floats) -> Split:
+    """Split a decision's distance from a reference into wrong values and missing indecision.
 
     Parameters
     ----------
     chances, reference : ndarray, shape (n,), n >= 1
         Chances q and h of the same candidates under the policy and under the reference; each sums
-        to 1 or less.
+        to 1 or less. What is missing is "nobody", one more candidate.
 
     Returns
     -------
     Split
         Derived here (D): TV(q, h) = M + I holds exactly, and a reference is at distance 0 from
-        itself. For a reference that draws even lots in H, M is the chance given outside H.
+        itself. For a reference that draws even lots in its `favourites`, M is the chance given
+        outside them.
     """
-    q_nobody, h_nobody = 1.0 - chances.sum(), 1.0 - reference.sum()
-    if max(q_nobody, h_nobody) > _ROUNDING:
-        chances = np.append(chances, max(q_nobody, 0.0))
-        reference = np.append(reference, max(h_nobody, 0.0))
-    falling = np.sort(reference)[::-1]
-    last = int(np.searchsorted(np.cumsum(falling), REFERENCE_MASS - _ROUNDING))
-    inside = reference >= falling[min(last, falling.size - 1)] * (1 - _ROUNDING)
-    beyond = np.maximum(chances - reference, 0.0)
-    over = float(beyond[inside].sum())
-    misalignment = float(beyond[~inside].sum())
-    return Split(misalignment + over, misalignment, over)
+    return Split(*compare(chances, reference)[:3])
 
 
 def _real(record: Record) -> pd.DataFrame:
@@ -190,7 +229,8 @@ def misalignment(record: Record) -> pd.DataFrame:
     direction="lower",
     discipline="alignment, ethics of lotteries",
     protects=_LOTS,
-    cannot_see="whether the concentration fell on the reference's own first choice",
+    cannot_see="whether the concentration fell on the reference's own first choice; lottery "
+    "numbers for life, whose chances are even at every kidney and settled before the first",
     source="D",
     by="never",
 )

@@ -1,21 +1,13 @@
 """All headline measures of one record in one tidy frame."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from measures.registry import MEASURES
 from measures.table import COLUMNS
-from sim.record import Record
-
-GROUPINGS: tuple[str, ...] = (
-    "sex",
-    "race",
-    "insurance",
-    "neighbourhood",
-    "age_band",
-    "blood_type",
-)
+from sim.record import GROUPINGS, Record
 
 
 def summary(record: Record, by: Sequence[str] = GROUPINGS) -> pd.DataFrame:
@@ -33,13 +25,25 @@ def summary(record: Record, by: Sequence[str] = GROUPINGS) -> pd.DataFrame:
         Columns ``measures.table.COLUMNS``, one row per (measure, grouping, group). The keys depend
         on ``by`` alone, never on what happened, so frames of two arms join on them one to one.
     """
+    return _every("record", record, by)
+
+
+def over_tie_seeds(records: Sequence[Record], by: Sequence[str] = GROUPINGS) -> pd.DataFrame:
+    """Every measure that reads records of one policy and world under several tie seeds.
+
+    Parameters and rows as in `summary`.
+    """
+    return _every("tie_seeds", records, by)
+
+
+def _every(reads: str, subject: Any, by: Sequence[str]) -> pd.DataFrame:
     frames = []
     for card in MEASURES.values():
-        if card.reads != "record":
+        if card.reads != reads:
             continue
         if card.by == "never":
-            frames.append(card.function(record))
+            frames.append(card.function(subject))
             continue
         overall = [None] if card.by == "optional" else []
-        frames.extend(card.function(record, grouping) for grouping in [*overall, *by])
+        frames.extend(card.function(subject, grouping) for grouping in [*overall, *by])
     return pd.concat([frame[list(COLUMNS)] for frame in frames], ignore_index=True)

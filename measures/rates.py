@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaincinv, ndtri
+from numpy.typing import ArrayLike
+from scipy.special import betaincinv, gammaincinv, ndtri
 
 from measures.registry import Table, measure
 from measures.table import Floats, column, groups, levels, tidy, totals
@@ -13,6 +14,7 @@ from sim.record import Record
 
 PER = 100.0  # person-years
 Z = float(ndtri(0.975))
+PRIOR = 2.0  # SRTR's Gamma(2, 2) prior of a ratio: two events observed where two were expected
 # The group others are compared with unless the caller names one; elsewhere the first level.
 # A (ours): the larger group in United States waitlist reports.
 REFERENCES = {"sex": "male", "race": "White"}
@@ -36,10 +38,64 @@ def garwood(count: Floats) -> tuple[Floats, Floats]:
     return low, np.asarray(gammaincinv(count + 1, 0.975))
 
 
-def _counts(
-    record: Record, fate: str, by: str | None, start: float, end: float
+def reference_group(by: str, reference: str | None = None) -> str:
+    """Group of a grouping that the others are compared with: the one named, or the usual one.
+
+    Raises
+    ------
+    InputError
+        If the grouping has no such group.
+    """
+    if reference is None:
+        reference = REFERENCES.get(by, levels(by)[0])
+    if reference not in levels(by):
+        raise InputError(f"measure: reference: {reference!r} is not one of {', '.join(levels(by))}")
+    return reference
+
+
+def log_ratio_limits(events: float, base: float, ratio: float) -> tuple[float, float]:
+    """95 % limits ``ratio exp(-+1.96 sqrt(1/events + 1/base))`` of a ratio of two Poisson rates.
+
+    ``events`` and ``base`` are the counts in the two groups, both above 0.
+    """
+    spread = float(np.exp(Z * np.sqrt(1 / events + 1 / base)))
+    return ratio / spread, ratio * spread
+
+
+def exact_ratio_limits(
+    events: ArrayLike, years: ArrayLike, base_events: ArrayLike, base_years: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Exact 95 % limits of a ratio of two Poisson rates, given the sum of their counts.
+
+    Given their sum, the one count is binomial with p = RR PY1 / (RR PY1 + PY0); the limits are the
+    Clopper-Pearson limits of p, turned back into ratios.
+
+    Parameters
+    ----------
+    events, base_events : array-like of non-negative whole numbers
+        Counts above and below the line.
+    years, base_years : array-like, above 0
+        Person-years above and below the line.
+
+    Returns
+    -------
+    low, high : ndarray
+        0 where nothing happened above the line, infinite where nothing happened below it.
+        Przyborowski and Wilenski 1940 (M), checked against statsmodels (D).
+    """
+    d1, d0 = np.asarray(events, dtype=np.float64), np.asarray(base_events, dtype=np.float64)
+    scale = np.asarray(base_years, dtype=np.float64) / np.asarray(years, dtype=np.float64)
+    # The odds p / (1 - p), each part by itself: 1 - p would lose digits where p is near 1.
+    above, below = np.maximum(d1, 1), np.maximum(d0, 1)
+    low = betaincinv(above, d0 + 1, 0.025) / betaincinv(d0 + 1, above, 0.975)
+    high = betaincinv(d1 + 1, below, 0.975) / betaincinv(below, d1 + 1, 0.025)
+    return np.where(d1 > 0, low, 0.0) * scale, np.where(d0 > 0, high, np.inf) * scale
+
+
+def counts(
+    record: Record, fate: str, by: str | None, start: float = 0.0, end: float = np.inf
 ) -> tuple[tuple[str, ...], Floats, Floats]:
-    """Names of the groups, events and person-years in the window, per group."""
+    """Names of the groups, events and person-years on the list in the window, per group."""
     if not start < end:
         raise InputError(f"measure: window: [{start}, {end}) is empty; start must be before end")
     names, codes = groups(record, by)
@@ -52,7 +108,7 @@ def _counts(
 def _rate(
     name: str, record: Record, fate: str, by: str | None, start: float, end: float
 ) -> pd.DataFrame:
-    names, events, years = _counts(record, fate, by, start, end)
+    names, events, years = counts(record, fate, by, start, end)
     low, high = garwood(events)
     rows: list[dict[str, Any]] = []
     for i, group in enumerate(names):
@@ -83,11 +139,8 @@ def _ratio(
     start: float,
     end: float,
 ) -> pd.DataFrame:
-    if reference is None:
-        reference = REFERENCES.get(by, levels(by)[0])
-    if reference not in levels(by):
-        raise InputError(f"measure: reference: {reference!r} is not one of {', '.join(levels(by))}")
-    names, events, years = _counts(record, fate, by, start, end)
+    reference = reference_group(by, reference)
+    names, events, years = counts(record, fate, by, start, end)
     base = names.index(reference)
     rows: list[dict[str, Any]] = []
     for i, group in enumerate(names):
@@ -98,15 +151,43 @@ def _ratio(
             if amount == 0
         ]
         row: dict[str, Any] = {"measure": name, "grouping": by, "group": group}
+        row |= {"exact_low": np.nan, "exact_high": np.nan}
+        if i != base and years[i] and years[base]:
+            row["exact_low"], row["exact_high"] = exact_ratio_limits(
+                events[i], years[i], events[base], years[base]
+            )
         if missing:
             row["note"] = "; ".join(missing)
         elif i == base:
             row |= {"value": 1.0, "note": "reference group"}
         else:
             ratio = (events[i] / years[i]) / (events[base] / years[base])
-            spread = np.exp(Z * np.sqrt(1 / events[i] + 1 / events[base]))
-            row |= {"value": ratio, "low": ratio / spread, "high": ratio * spread}
+            row["value"] = ratio
+            row["low"], row["high"] = log_ratio_limits(events[i], events[base], ratio)
             row["note"] = f"against {reference}"
+        rows.append(row)
+    return tidy(rows)
+
+
+def _shrunken(
+    name: str, record: Record, fate: str, by: str, start: float, end: float
+) -> pd.DataFrame:
+    names, events, years = counts(record, fate, by, start, end)
+    rows: list[dict[str, Any]] = []
+    for group, observed, waited in zip(names, events, years, strict=True):
+        row: dict[str, Any] = {"measure": name, "grouping": by, "group": group}
+        if not events.sum():
+            row["note"] = "no events"
+        elif not waited:
+            row["note"] = "no person-years"
+        else:
+            expected = waited * events.sum() / years.sum()
+            row["value"] = (observed + PRIOR) / (expected + PRIOR)
+            row["low"], row["high"] = gammaincinv(observed + PRIOR, [0.025, 0.975]) / (
+                expected + PRIOR
+            )
+            row |= {"numerator": observed, "denominator": expected}
+            row["note"] = "against everybody's rate"
         rows.append(row)
     return tidy(rows)
 
@@ -115,7 +196,26 @@ _RATE_SOURCE = (
     "OPTN/SRTR reports: events divided by patient years on the waiting list (R); interval "
     "Garwood 1936 (M), checked against statsmodels (D)"
 )
-_RATIO_SOURCE = "log Wald interval of a ratio of Poisson rates (M), checked against statsmodels (D)"
+_RATIO_FORMULA = (
+    "(d1 / PY1) / (d0 / PY0), 0 the reference group (male; White; else the first level; the note "
+    "names it); log interval RR exp(+-1.96 sqrt(1/d1 + 1/d0)); exact: Clopper-Pearson given d1 + d0"
+)
+_RATIO_SOURCE = (
+    "log Wald and conditional binomial intervals of a ratio of Poisson rates (M), checked against "
+    "statsmodels (D)"
+)
+_SHRUNKEN_FORMULA = (
+    "(O + 2) / (E + 2), E = the group's person-years x the rate of everybody (the group included); "
+    "interval: 2.5 and 97.5 % of Gamma(O + 2, E + 2)"
+)
+_SHRUNKEN_SOURCE = (
+    "SRTR program-specific reports: ratio of observed to expected with a Gamma(2, 2) prior (R2); "
+    "E unadjusted for case mix (D), where SRTR adjusts it"
+)
+_SHRUNKEN_BLIND = (
+    "differences in need or case mix, which E does not know; a group that makes up most of the "
+    "list is compared mostly with itself"
+)
 
 
 @measure(
@@ -169,7 +269,7 @@ def mortality_rate(
 
 
 @measure(
-    formula="(d1 / PY1) / (d0 / PY0); log interval RR exp(+-1.96 sqrt(1/d1 + 1/d0))",
+    formula=_RATIO_FORMULA,
     unit="ratio",
     direction="none",
     discipline="epidemiology",
@@ -189,14 +289,15 @@ def transplant_rate_ratio(
     """Transplant rate of each group over that of a reference group.
 
     ``reference`` defaults to male, White, and otherwise the first level. Where either group has
-    no event or no person-years the ratio is NaN and the note says which. Window:
-    `transplant_rate`.
+    no event or no person-years the ratio is NaN and the note says which. Columns ``exact_low`` and
+    ``exact_high`` hold the exact interval, also where only one of the groups has events (it then
+    starts at 0 or has no upper end). Window: `transplant_rate`.
     """
     return _ratio("transplant_rate_ratio", record, "transplanted", by, reference, start, end)
 
 
 @measure(
-    formula="(d1 / PY1) / (d0 / PY0); log interval RR exp(+-1.96 sqrt(1/d1 + 1/d0))",
+    formula=_RATIO_FORMULA,
     unit="ratio",
     direction="none",
     discipline="epidemiology",
@@ -214,9 +315,50 @@ def mortality_rate_ratio(
 ) -> pd.DataFrame:
     """Waitlist mortality of each group over that of a reference group.
 
-    Reference group and undefined ratios as in `transplant_rate_ratio`.
+    Reference group, exact interval and undefined ratios as in `transplant_rate_ratio`.
     """
     return _ratio("mortality_rate_ratio", record, "died", by, reference, start, end)
+
+
+@measure(
+    formula=_SHRUNKEN_FORMULA,
+    unit="ratio",
+    direction="none",
+    discipline="transplant policy (SRTR)",
+    protects="small groups transplanted more slowly than everybody, from being judged on chance",
+    cannot_see=_SHRUNKEN_BLIND,
+    source=_SHRUNKEN_SOURCE,
+    by="always",
+)
+def shrunken_transplant_rate_ratio(
+    record: Record, by: str, start: float = 0.0, end: float = np.inf
+) -> pd.DataFrame:
+    """Transplants of each group over those expected at everybody's rate, drawn towards 1.
+
+    ``numerator`` observed, ``denominator`` expected. NaN where nobody of the group was on the list
+    or nothing happened to anybody: 1 would be the prior's word alone. Window: `transplant_rate`.
+    """
+    return _shrunken("shrunken_transplant_rate_ratio", record, "transplanted", by, start, end)
+
+
+@measure(
+    formula=_SHRUNKEN_FORMULA,
+    unit="ratio",
+    direction="lower",
+    discipline="transplant policy (SRTR)",
+    protects="small groups dying faster on the list than everybody, from being judged on chance",
+    cannot_see=_SHRUNKEN_BLIND,
+    source=_SHRUNKEN_SOURCE,
+    by="always",
+)
+def shrunken_mortality_rate_ratio(
+    record: Record, by: str, start: float = 0.0, end: float = np.inf
+) -> pd.DataFrame:
+    """Deaths on the list over those expected at everybody's rate, drawn towards 1.
+
+    Columns and undefined ratios as in `shrunken_transplant_rate_ratio`.
+    """
+    return _shrunken("shrunken_mortality_rate_ratio", record, "died", by, start, end)
 
 
 def rolling(

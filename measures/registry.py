@@ -8,6 +8,7 @@ import pandas as pd
 
 Table = Callable[..., pd.DataFrame]
 F = TypeVar("F", bound=Table)
+Reads = Literal["record", "tie_seeds", "judges", "arms"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Measure:
     policy_invariant : bool
         Nearly the same under every policy that leaves no kidney idle, so never to be read as the
         effect of a policy.
-    reads : {"record", "tie_seeds", "judges"}
-        What it is computed from: one record; records of one world under several tie seeds; or the
-        probabilities of two judges.
+    reads : {"record", "tie_seeds", "judges", "arms"}
+        What it is computed from: one record; records of one world under several tie seeds; the
+        probabilities of two judges; or the measures of every run of a study, all arms together
+        (its rows then have columns ``arm`` and ``world``).
     by : {"never", "optional", "always"}
         Whether it takes a grouping of the candidates.
     function : callable
@@ -51,7 +53,7 @@ class Measure:
     cannot_see: str
     source: str
     policy_invariant: bool
-    reads: Literal["record", "tie_seeds", "judges"]
+    reads: Reads
     by: Literal["never", "optional", "always"]
     function: Table
 
@@ -69,7 +71,7 @@ def measure(
     cannot_see: str,
     source: str,
     policy_invariant: bool = False,
-    reads: Literal["record", "tie_seeds", "judges"] = "record",
+    reads: Reads = "record",
     by: Literal["never", "optional", "always"] = "optional",
 ) -> Callable[[F], F]:
     """Enter the decorated function, with its card, in ``MEASURES``.

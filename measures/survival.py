@@ -1,4 +1,4 @@
-"""Cumulative incidence with competing risks: what had become of candidates t years after listing.
+"""Survival analysis: what had become of candidates t years after listing, or after transplant.
 
 Kaplan-Meier with the other exits censored answers a question nobody asks (how many would be
 transplanted if nobody died); the Aalen-Johansen estimator answers the one they do.
@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import betaincinv
 
+from measures.outcomes import HORIZONS, KDPI_BANDS, kdpi_band
+from measures.rates import Z
 from measures.registry import measure
-from measures.table import Floats, codes_of, column, groups, tidy
+from measures.table import Floats, codes_of, column, groups, mean_rows, tidy, totals
 from populations.errors import InputError
 from sim.record import FATES, Record
 
-Z = float(ndtri(0.975))
 CAUSES = FATES[1:]  # FATES[0] is "waiting", which is no exit: censored at the horizon
 _ROUNDING = 1e-9  # ten steps of 0.1 must count as having reached 1
 
@@ -152,7 +153,7 @@ def interval(incidence: ArrayLike, variance: ArrayLike) -> tuple[Floats, Floats]
     """
     f = np.asarray(incidence, dtype=np.float64)
     error = np.sqrt(np.asarray(variance, dtype=np.float64))
-    inside = (f > 0) & (f < 1)
+    inside = (f > 0) & (f < 1 - _ROUNDING)  # the logarithm of 1 less a rounding error is no scale
     safe = np.where(inside, f, 0.5)
     power = np.exp(Z * error / (safe * np.log(safe)))
     low = np.where(inside, safe ** (1 / power), f)
@@ -182,7 +183,7 @@ def _cohorts(record: Record, by: str | None) -> list[tuple[str, Floats, NDArray[
     source="Aalen-Johansen (M), checked against statsmodels (D); interval Pintilie 2006 (R2)",
 )
 def cumulative_incidence(
-    record: Record, by: str | None = None, times: Sequence[float] = (1.0, 3.0, 5.0)
+    record: Record, by: str | None = None, times: Sequence[float] = HORIZONS
 ) -> pd.DataFrame:
     """Share transplanted, died, ... by t years after listing, other exits competing.
 
@@ -277,4 +278,70 @@ def time_to_transplant(
                     "note": note,
                 }
             )
+    return tidy(rows)
+
+
+def clopper_pearson(count: Floats, trials: Floats) -> tuple[Floats, Floats]:
+    """Exact 95 % limits of a probability, from ``count`` successes in ``trials``.
+
+    Parameters
+    ----------
+    count, trials : ndarray of whole numbers, same shape
+        0 <= count <= trials.
+
+    Returns
+    -------
+    low, high : ndarray, same shape
+        Quantiles .025 of Beta(count, trials - count + 1) and .975 of Beta(count + 1, trials -
+        count), 0 and 1 at the ends (M; equal to the "beta" interval of statsmodels, D).
+    """
+    failed = trials - count
+    low = np.where(count > 0, betaincinv(np.maximum(count, 1), failed + 1, 0.025), 0.0)
+    high = np.where(failed > 0, betaincinv(count + 1, np.maximum(failed, 1), 0.975), 1.0)
+    return low, high
+
+
+@measure(
+    formula="share of recipients alive t years after transplant, t = 1, 3, 5; exact binomial "
+    "interval",
+    unit="probability",
+    direction="higher",
+    discipline="transplant policy (SRTR)",
+    protects="recipients; those given a kidney that serves them badly",
+    cannot_see="graft failure, which is not modelled before death: this is the survival of people, "
+    "with or without a working graft, and no graft survival; everybody not transplanted, so a "
+    "policy that takes only the healthiest looks best",
+    source="SRTR program-specific reports print patient survival after transplant (R, headings); "
+    "with every death known the share is the Kaplan-Meier estimate (D); interval Clopper-Pearson "
+    "(M), checked against statsmodels (D)",
+)
+def post_transplant_survival(record: Record, by: str | None = None) -> pd.DataFrame:
+    """Share of recipients alive 1, 3 and 5 years after transplant; overall also by KDPI band.
+
+    ``measure`` is ``post_transplant_survival.<t>y``; ``numerator`` alive, ``denominator``
+    recipients. All recipients count, however late in the run: the record knows when each dies, also
+    after its end, so nobody is censored. Groups are of the recipients, the bands of their kidneys.
+    """
+    received = np.asarray(record.fates["fate"] == "transplanted")
+    lived = (column(record.fates, "death") - column(record.fates, "exit"))[received]
+    names, codes = groups(record, by)
+    tables = [(by, names, codes[received])]
+    if by is None:
+        kdpi = record.decisions.set_index("kidney")["kdpi"]
+        of_recipients = kdpi.reindex(record.fates["kidney"][received])
+        band = kdpi_band(np.asarray(of_recipients, dtype=np.float64))
+        tables.append(("kdpi_band", KDPI_BANDS, band))
+    rows: list[dict[str, Any]] = []
+    for grouping, levels, of in tables:
+        recipients = totals(np.ones(of.size), of, len(levels))
+        for years in HORIZONS:
+            alive = totals(lived > years, of, len(levels))
+            name = f"post_transplant_survival.{years:g}y"
+            found = mean_rows(name, grouping, levels, alive, recipients)
+            for row, low, high in zip(found, *clopper_pearson(alive, recipients), strict=True):
+                if row["denominator"]:
+                    row |= {"low": low, "high": high}
+                else:
+                    row["note"] = "no transplants"
+            rows.extend(found)
     return tidy(rows)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from populations.errors import InputError
-from populations.schema import AGE_BANDS, SCHEMA
+from populations.schema import AGE_BANDS, SCHEMA, age_band
 from sim.record import Record
 
 COLUMNS: tuple[str, ...] = (
@@ -32,9 +32,12 @@ def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     ``low`` and ``high`` are a 95 % interval within the one run, NaN where a measure has none: the
     uncertainty of a comparison of policies comes from repeating it over worlds.
     """
-    empty: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
-    empty |= {"grouping": "all", "group": "all", "note": ""}
-    return pd.DataFrame([{**empty, **row} for row in rows])
+    empty: dict[str, Any] = {"grouping": "all", "group": "all", "note": ""}
+    listed = list(rows)
+    names = dict.fromkeys([*COLUMNS, *(name for row in listed for name in row)])
+    return pd.DataFrame(
+        {name: [row.get(name, empty.get(name, np.nan)) for row in listed] for name in names}
+    )
 
 
 def levels(by: str) -> tuple[str, ...]:
@@ -72,7 +75,11 @@ def groups(record: Record, by: str | None) -> tuple[tuple[str, ...], NDArray[np.
     if by is None:
         return ("all",), np.zeros(len(record.candidates), dtype=np.intp)
     names = levels(by)
-    values = record.people()[by] if by == "age_band" else record.candidates[by]
+    if by == "age_band":
+        since_listed = column(record.fates, "entry") - column(record.candidates, "listed")
+        age = column(record.candidates, "age") + since_listed
+        return names, age_band(age).astype(np.intp)
+    values = record.candidates[by]
     codes = codes_of(values, names)
     if (codes < 0).any():
         wrong = values.iloc[int(np.argmax(codes < 0))]

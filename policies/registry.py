@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from policies.calibrated import calibrated
 from policies.davidson import Band, Davidson, modal
 from policies.forced import MODES, force
-from policies.human import freedman, human, human_assembly
+from policies.human import freedman, human, human_assembly, human_half_a, human_half_b
 from policies.live import live_policy
 from policies.llm import llm_policy
 from policies.protocol import Policy
@@ -43,6 +44,10 @@ POLICIES: dict[str, Entry] = {
     "human-assembly": Entry(
         "a citizen drawn per decision from four classes fitted to the same answers", human_assembly
     ),
+    "human-half-a": Entry(
+        "as human, fitted to a random half of the 132 people alone", human_half_a
+    ),
+    "human-half-b": Entry("as human, fitted to the other half of the people", human_half_b),
     "freedman": Entry(
         "eight-profile weights by age, drinking, cancer (Freedman 2020); coin rate borrowed",
         freedman,
@@ -62,6 +67,9 @@ PATTERNS: dict[str, str] = {
     "sampled(llm:MODEL)": "a language model answering at temperature 1 instead of 0",
     "with_coin(POLICY, OTHER)": "values of a fitted policy and its advantage of position, "
     "indecision (lambda) of another",
+    "calibrated(POLICY, OTHER)": "values of a fitted policy without its advantage of position, as "
+    "often undecided as OTHER on the same pairs; calibrated(POLICY, OTHER, FACTOR) for FACTOR "
+    "times as often",
     "band(POLICY, DELTA)": "lots among all whom nobody beats by more than DELTA in utility",
     "forced(POLICY, MODE)": f"no coin; MODE is one of {', '.join(MODES)}",
 }
@@ -135,6 +143,10 @@ def _wrapped(
         raise InputError(f"unknown policy {text!r}: expected {', '.join(PATTERNS)}")
     if wrapper in _WAYS:
         return _asked(wrapper, arguments, text, answers, progress, coin=True)
+    if wrapper == "calibrated" and len(arguments) in (2, 3):
+        factor = _factor(arguments[2], text) if arguments[2:] else 1.0
+        base, other = (make_policy(each, answers, progress) for each in arguments[:2])
+        return calibrated(_fitted(base, arguments[0], text), other, factor)
     if len(arguments) != shape.count(",") + 1:
         raise InputError(f"policy {text!r}: expected {shape}")
     inner, *options = arguments
@@ -195,6 +207,16 @@ def _fitted(base: Policy, inner: str, text: str) -> Davidson:
     if not isinstance(fitted, Davidson):
         raise InputError(f"policy {text!r}: {inner} has no fitted utilities")
     return fitted
+
+
+def _factor(option: str, text: str) -> float:
+    try:
+        factor = float(option)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise InputError(f"policy {text!r}: FACTOR = {option!r}: expected a number > 0")
+    return factor
 
 
 def _delta(option: str, text: str) -> float:

@@ -64,6 +64,11 @@ class World:
         shape = (len(self.kidneys["time"]), self.parameters.acceptance.max_centres)
         return stream(self.seed, self.number, f"tickets {tie_seed}").random(shape)
 
+    def lottery_numbers(self, tie_seed: int) -> Floats:
+        """The lottery number each candidate has for life, unit exponential; shape (n,)."""
+        draws = stream(self.seed, self.number, f"lottery number {tie_seed}")
+        return draws.standard_exponential(len(self.candidates["listed"]))
+
     def log_kdri(self) -> Floats:
         """Log of the unscaled Rao KDRI of each kidney, shape (m,)."""
         return np.log(kdri_from_kdpi(self.kidneys["kdpi"]))

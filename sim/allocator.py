@@ -1,42 +1,25 @@
 """Where a kidney goes: the match run, the policy's chances, the ticket, the centres' answers."""
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mesa import Agent
 from numpy.typing import NDArray
-from scipy.special import entr
 
-from policies.protocol import EVERY_SLOT, Chances, Choice, Kidney, Policy
+from policies.protocol import EVERY_SLOT, Choice, Kidney, Policy
 from populations.errors import InputError
 from populations.formulae import abo_compatible
 from sim.agents import Centre
+from sim.detail import Detail, Tally
+from sim.lots import SUM_TOLERANCE, Lots
 from sim.match import Match, discretion_limit
 from sim.store import Subset
 
 if TYPE_CHECKING:
     from sim.waitlist import Waitlist
 
-Compare = Callable[[Chances, Chances], tuple[float, float, float]]
-_SUM_TOLERANCE = 1e-9
 _EQUAL = 1e-12
-
-
-class Detail(NamedTuple):
-    """What to keep of each decision beyond its summary; costs a pass over the list.
-
-    Parameters
-    ----------
-    reference : Policy
-        Asked about the same match run.
-    compare : callable
-        From the two vectors of chances to distance, misalignment and over-decisiveness.
-    """
-
-    reference: Policy
-    compare: Compare
 
 
 class Allocator(Agent):
@@ -54,6 +37,7 @@ class Allocator(Agent):
         policy: Policy,
         centres: list[Centre],
         tickets: NDArray[np.float64],
+        lots: Callable[[Match, Choice], Lots],
         discretion: str,
         detail: Detail | None,
     ) -> None:
@@ -61,10 +45,11 @@ class Allocator(Agent):
         self.policy = policy
         self.centres = centres
         self.detail = detail
-        self.chance_given = np.zeros(len(model.world.candidates["candidate"]))
+        self.tally = Tally(model.world, detail.compare) if detail else None
         self.decisions: list[Decision] = []
         self.offers: list[tuple[int, int, int, int, bool]] = []
         self._tickets = tickets
+        self._lots = lots
         self._limit = discretion_limit(discretion)
         codes = np.arange(4)
         self._compatible = [np.flatnonzero(abo_compatible(donor, codes)) for donor in codes]
@@ -96,7 +81,7 @@ class Allocator(Agent):
         shown = match.head(self._limit)
         choice = self._ask(self.policy, shown)
         summary = self._summary(match, shown, choice)
-        lots, left = Lots(shown, choice), match
+        lots, left = self._lots(shown, choice), match
         refused: list[int] = []
         end: dict[str, Any] = {"outcome": "refused"}
         for offer, ticket in enumerate(self._tickets[kidney.number].tolist()):
@@ -105,9 +90,11 @@ class Allocator(Agent):
                 if len(left) == 0:
                     break
                 shown = left.head(self._limit)
-                lots = Lots(shown, self._ask(self.policy, shown))
+                lots = self._lots(shown, self._ask(self.policy, shown))
                 refused = []
             row, centre, chance = lots.draw(ticket)
+            if offer == 0 and self.tally:
+                self.tally.first_offer(kidney.number, row)
             if row < 0:
                 end = {"outcome": "withheld"}
                 break
@@ -152,14 +139,10 @@ class Allocator(Agent):
             "tied": min(tied, len(shown)),  # where no one has a chance, slots outside count too
             "effective": 1.0 / max(squares, _EQUAL),
         }
-        if self.detail is None:
+        if self.detail is None or self.tally is None:
             return summary
-        chances = choice.dense(shown)
-        self.chance_given[shown.rows] += chances
         reference = self._ask(self.detail.reference, shown).dense(shown)
-        compared = self.detail.compare(chances, reference)
-        entropy = float(entr(chances).sum())
-        return summary | {"entropy": entropy} | dict(zip(COMPARED, compared, strict=True))
+        return summary | self.tally.decision(shown, choice.dense(shown), reference)
 
 
 def _problem(choice: Choice, match: Match) -> str:
@@ -187,7 +170,7 @@ def _problem(choice: Choice, match: Match) -> str:
         total = low = float(chances[0])
     else:
         total, low = float(chances.sum()), float(chances.min())
-    if not (total <= 1.0 + _SUM_TOLERANCE and low >= 0.0):
+    if not (total <= 1.0 + SUM_TOLERANCE and low >= 0.0):
         return f"chances must be >= 0 and sum to at most 1; got {low:g} at least, sum {total:g}"
     return ""
 
@@ -200,61 +183,6 @@ def _names_candidates(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:
     if (slots[1:] <= slots[:-1]).any():
         return False
     return len(slots) == 0 or bool(slots[0] >= 0 and slots[-1] < len(mask) and mask[slots].all())
-
-
-class Lots:
-    """Drawing from a choice again and again while centres refuse.
-
-    Centres first, then a candidate of that centre: the same distribution as drawing candidates, and
-    a refusal costs a look at the centres instead of a pass over the list.
-    """
-
-    def __init__(self, shown: Match, choice: Choice) -> None:
-        slots = shown.slots if choice.slots is None else choice.slots
-        self._rows = shown.pool.rows[slots]
-        self._centres = shown.centres[slots]
-        self._chances = choice.chances
-        self._single = len(choice.chances) == 1
-        self._mask = shown.mask if isinstance(slots, slice) else None
-        if self._single:
-            nobody = 1.0 - float(choice.chances[0])
-        else:
-            self._mass = np.bincount(shown.centre_bins[slots], weights=choice.chances)
-            nobody = 1.0 - float(self._mass.sum())
-        self._nobody = nobody if nobody > _SUM_TOLERANCE else 0.0  # rounding is nobody
-        self.exhausted = False
-
-    def drop(self, centre: int) -> None:
-        """Take out a centre that refused; exhausted once no other has a candidate with a chance."""
-        if not self._single:
-            self._mass[centre] = 0.0
-        self.exhausted = self._single or not self._mass.any()
-
-    def draw(self, ticket: float) -> tuple[int, int, float]:
-        """Row, centre and chance of the ticket's candidate; row -1 if it falls on nobody."""
-        if self._single:
-            if ticket >= 1.0 - self._nobody:
-                return -1, -1, 0.0
-            return int(self._rows[0]), int(self._centres[0]), float(self._chances[0])
-        cumulative = self._mass.cumsum()
-        total = float(cumulative[-1])
-        point = ticket * (total + self._nobody)
-        if point >= total and self._nobody:
-            return -1, -1, 0.0
-        centre = _place(cumulative, point)
-        of_centre = (self._centres == centre).nonzero()[0]
-        within = self._chances[of_centre].cumsum()
-        past = point - float(cumulative[centre] - self._mass[centre])
-        slot = of_centre[_place(within, past)]
-        if self._mask is not None and not self._mask[slot]:
-            raise InputError("a policy gave a chance to a slot that holds no candidate of the run")
-        return int(self._rows[slot]), centre, float(self._chances[slot])
-
-
-def _place(cumulative: Chances, point: float) -> int:
-    """Where ``point`` falls; never on a place that adds nothing, however ``point`` was rounded."""
-    inside = min(max(point, 0.0), math.nextafter(float(cumulative[-1]), 0.0))
-    return int(cumulative.searchsorted(inside, "right"))
 
 
 class Decision(NamedTuple):
@@ -278,9 +206,6 @@ class Decision(NamedTuple):
     distance: float = np.nan
     misalignment: float = np.nan
     over_decisiveness: float = np.nan
-
-
-COMPARED = ("distance", "misalignment", "over_decisiveness")
 
 
 def _decision(kidney: Kidney, time: float, **known: Any) -> Decision:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from policies.protocol import Chances, Kidney
 from populations.errors import InputError
-from populations.formulae import epts_percent, epts_raw
+from populations.formulae import epts_percent, epts_raw, kdri_from_kdpi
 from populations.hazards import Health, life_years_gained
 from populations.schema import Columns
 from populations.world import World
@@ -77,6 +77,18 @@ class Candidates:
                 f"{', '.join([*columns, 'waiting_years', 'life_years_gained'])}"
             )
         return columns[name][rows]
+
+    def at_listing(self, rows: Rows) -> Columns:
+        """Every column of ``rows`` as at listing, as a judge of pairs takes them.
+
+        ``life_years_gained`` is from a kidney of median quality (KDPI 50 %; A).
+        """
+        columns = {name: column[rows] for name, column in self._columns.items()}
+        columns["waiting_years"] = np.zeros(len(rows))
+        health = Health(*(columns[name] for name in Health._fields))
+        median = float(np.log(kdri_from_kdpi(np.array([50.0])))[0])
+        columns["life_years_gained"] = life_years_gained(health, median, self._waiting_multiplier)
+        return columns
 
     def health(self, rows: Rows, time: float | NDArray[np.float64]) -> Health:
         """The clinical columns that hazards need, at ``time`` (one, or one per row)."""

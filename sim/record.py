@@ -1,17 +1,42 @@
 """What a run leaves: columnar tables, and how they are written and read."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from populations.errors import InputError
-from populations.schema import AGE_BANDS, age_band
+from populations.schema import AGE_BANDS, SCHEMA, age_band
 
 FATES: tuple[str, ...] = ("waiting", "transplanted", "died", "too_sick", "living_donor", "other")
-TABLES: tuple[str, ...] = ("decisions", "offers", "fates", "snapshots", "candidates")
+TABLES: tuple[str, ...] = ("decisions", "offers", "fates", "snapshots", "candidates", "ties")
+# What results are told by, beside everybody.
+GROUPINGS: tuple[str, ...] = (
+    "sex",
+    "race",
+    "insurance",
+    "neighbourhood",
+    "age_band",
+    "blood_type",
+)
+TIE_COLUMNS: tuple[str, ...] = (
+    "kidney",
+    "winner",
+    *(
+        f"{grouping}.{group}"
+        for grouping in GROUPINGS
+        for group in (AGE_BANDS if grouping == "age_band" else SCHEMA[grouping].levels)
+    ),
+)
+
+
+def no_ties() -> pd.DataFrame:
+    """A record's ties where there are none."""
+    return pd.DataFrame(
+        {name: pd.Series(dtype=int if name in TIE_COLUMNS[:2] else float) for name in TIE_COLUMNS}
+    )
 
 
 @dataclass(frozen=True)
@@ -23,12 +48,21 @@ class Record:
     candidates : DataFrame, one row per candidate of the world (the same under every policy)
         ``candidate`` (id, equals the row number), ``listed`` (year; negative if listed before the
         start), and every attribute of the schema as it was at listing, categories as strings.
+        With ``detail="full"``, if the reference policy is a judge of pairs, also ``claim``: the
+        probability that it prefers this candidate to another candidate of the world, both as at
+        listing, the coin counted as half.
     fates : DataFrame, one row per candidate, same order
         ``entry`` (year observation starts: ``max(listed, 0)``), ``exit`` (year of leaving the list,
         the horizon if still waiting), ``fate`` (one of ``FATES``), ``kidney`` (number, -1 if none),
         ``death`` (year of death after whatever happened; may lie beyond the horizon),
         ``untreated_death`` (year of death had no deceased-donor kidney come).
-        With ``detail="full"`` also ``chance``: the sum of the chances the candidate was given.
+        With ``detail="full"`` also, over the match runs the candidate was shown in, ``chance`` and
+        ``reference_chance`` (sums of the chances the policy and the reference policy gave them) and
+        ``considered`` (kidneys of whose favourites H they were; see ``measures.decisions``); and
+        over the draws within H (see ``ties``) that they were in, ``fair_wins`` (sum of their fair
+        shares s_i), ``wins`` (how many they won, that is, were offered the kidney first),
+        ``ever_won``, ``exposure`` (sum of -log(1 - s_i) up to and including their first win) and
+        ``exposure_before`` (up to but not including it).
     decisions : DataFrame, one row per kidney
         ``kidney``, ``time``, ``blood_type``, ``kdpi``, ``eligible`` (who could medically take it),
         ``shown`` (of those, how many the policy could choose from), ``tie`` (probability that lots
@@ -46,9 +80,15 @@ class Record:
         ``time``, ``listed`` (ever, so far), ``waiting``, and one cumulative count for each other
         fate: ``transplanted``, ``died``, ``too_sick``, ``living_donor``, ``other``.
     meta : dict
-        ``policy``, ``population`` (resolved), ``seed``, ``world``, ``tie_seed``, ``years``,
-        ``discretion``, ``detail``, ``exogenous`` (hash of all that no policy can change),
-        ``versions``.
+        ``policy``, ``population`` (resolved), ``seed``, ``world``, ``tie_seed``, ``lottery``
+        ("fresh" or "persistent"), ``years``, ``discretion``, ``detail``, ``exogenous`` (hash of all
+        that no policy can change), ``versions``.
+    ties : DataFrame, one row per draw within H; empty without ``detail="full"``
+        A kidney whose H holds two or more, and which was offered first to one of them, before any
+        centre had answered. The fair share s_i of a candidate in it is the reference's chance for
+        them over its sum in H: 1/k where the reference is even between k. ``kidney``, ``winner``
+        (candidate), and for each group of ``GROUPINGS``, as ``race.Black``, the sum of its
+        members' shares.
     """
 
     candidates: pd.DataFrame
@@ -57,6 +97,7 @@ class Record:
     offers: pd.DataFrame
     snapshots: pd.DataFrame
     meta: dict[str, Any]
+    ties: pd.DataFrame = field(default_factory=no_ties)
 
     @property
     def years(self) -> float:

@@ -9,12 +9,14 @@ import pandas as pd
 from mesa.time import Schedule
 from numpy.typing import NDArray
 
-from policies.protocol import Kidney, Policy
+from policies.protocol import Judge, Kidney, Policy
 from populations.hazards import deceased_donor_hazards, time_of_event
 from populations.schema import SCHEMA
 from populations.world import DEPARTURES, World
 from sim.agents import Centre, Patient
-from sim.allocator import COMPARED, Allocator, Decision, Detail
+from sim.allocator import Allocator, Decision
+from sim.detail import COMPARED, Detail, claims
+from sim.lots import lots_of
 from sim.match import Candidates
 from sim.record import FATES, Record
 from sim.store import BloodGroup
@@ -43,6 +45,14 @@ class Waitlist(mesa.Model):
         Which set of the kidneys' lottery tickets is used.
     detail : Detail, optional
         Keep whole-list figures of every decision, and the comparison with a reference policy.
+    lottery : {"fresh", "persistent"}
+        Whether lots are drawn anew for every kidney, or every candidate has one lottery number for
+        life. For any one kidney the chances are the same.
+
+    Raises
+    ------
+    InputError
+        If ``discretion`` or ``lottery`` is none of these.
     """
 
     def __init__(
@@ -52,12 +62,14 @@ class Waitlist(mesa.Model):
         discretion: str = "all",
         tie_seed: int = 0,
         detail: Detail | None = None,
+        lottery: str = "fresh",
     ) -> None:
         super().__init__(rng=world.seed)
         self.world = world
         self.policy = policy
         self.discretion = discretion
         self.tie_seed = tie_seed
+        self.lottery = lottery
         n = len(world.candidates["listed"])
         self.candidates = Candidates(world)
         self.groups = [BloodGroup(world.candidates) for _ in SCHEMA["blood_type"].levels]
@@ -69,8 +81,9 @@ class Waitlist(mesa.Model):
         self._listed = self._departed = self._next_kidney = 0
         self._patients: dict[int, Patient] = {}
         centres = [Centre(self, number) for number in range(world.accepts.shape[1])]
+        lots = lots_of(world, tie_seed, lottery)
         self.allocator = Allocator(
-            self, policy, centres, world.tickets(tie_seed), discretion, detail
+            self, policy, centres, world.tickets(tie_seed), lots, discretion, detail
         )
         self.datacollector = mesa.DataCollector(
             model_reporters={
@@ -150,10 +163,10 @@ class Waitlist(mesa.Model):
         """What the run leaves, up to now."""
         self._advance_to(self.time)
         seen = np.flatnonzero(self.fate != _NOT_LISTED)
-        fates = self._fates(seen)
+        tally = self.allocator.tally
         return Record(
             candidates=self._candidate_table(seen),
-            fates=fates,
+            fates=self._fates(seen),
             decisions=self._decision_table(),
             offers=pd.DataFrame(
                 self.allocator.offers,
@@ -161,6 +174,7 @@ class Waitlist(mesa.Model):
             ),
             snapshots=self.datacollector.get_model_vars_dataframe(),
             meta=self._meta(),
+            **({"ties": tally.ties()} if tally else {}),
         )
 
     def _fates(self, seen: NDArray[np.intp]) -> pd.DataFrame:
@@ -185,9 +199,8 @@ class Waitlist(mesa.Model):
                 "untreated_death": world.untreated_death[seen],
             }
         )
-        if self.allocator.detail is not None:
-            fates["chance"] = self.allocator.chance_given[seen]
-        return fates
+        tally = self.allocator.tally
+        return fates.assign(**tally.fates(seen)) if tally else fates
 
     def _candidate_table(self, seen: NDArray[np.intp]) -> pd.DataFrame:
         columns: dict[str, Any] = {
@@ -200,6 +213,9 @@ class Waitlist(mesa.Model):
                 if attribute.levels
                 else values
             )
+        detail = self.allocator.detail
+        if detail and isinstance(detail.reference, Judge):
+            columns["claim"] = claims(detail.reference, self.world, self.candidates)[seen]
         return pd.DataFrame(columns)
 
     def _decision_table(self) -> pd.DataFrame:
@@ -216,6 +232,7 @@ class Waitlist(mesa.Model):
             "seed": self.world.seed,
             "world": self.world.number,
             "tie_seed": self.tie_seed,
+            "lottery": self.lottery,
             "years": self.time,
             "discretion": self.discretion,
             "detail": "full" if self.allocator.detail else "summary",
@@ -241,8 +258,9 @@ def simulate(
     discretion: str = "all",
     tie_seed: int = 0,
     detail: Detail | None = None,
+    lottery: str = "fresh",
 ) -> Record:
     """Run one world to its end under one policy and return its record."""
-    model = Waitlist(world, policy, discretion, tie_seed, detail)
+    model = Waitlist(world, policy, discretion, tie_seed, detail, lottery)
     model.run_until(world.years)
     return model.record()

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from experiments import sequential
 from experiments.cli import main
 from experiments.compare import Results, compare
 from experiments.runner import process_pool
@@ -39,15 +40,19 @@ def run_files(out: Path) -> dict[str, bytes]:
 
 def test_two_workers_give_bit_identical_records(results: Results, tmp_path: Path) -> None:
     with process_pool(2) as pool:
-        compare(study(tmp_path, ("human", "lottery", "first-come")), pool)
+        compare(study(tmp_path, ("human", "lottery"), worlds=1), pool)
     one, two = run_files(Path(results.study.out)), run_files(tmp_path)
-    assert len(one) == 3 * 2 * (2 * 6 + 3) and one == two
+    each = 2 * 7 + 4  # tables and settings of two tie seeds, frames
+    assert len(one) == 3 * 2 * each and len(two) == 2 * each
+    assert {name: one[name] for name in two} == two
 
 
 def test_adding_an_arm_changes_no_other(results: Results, tmp_path: Path) -> None:
-    compare(study(tmp_path, ("human", "points", "lottery", "first-come")))
+    compare(study(tmp_path, ("lottery", "points"), reference="points", worlds=1))
     before, after = run_files(Path(results.study.out)), run_files(tmp_path)
-    assert {name: after[name] for name in before} == before and len(after) > len(before)
+    shared = [name for name in after if name in before]
+    assert shared and {name.partition("_")[0] for name in shared} == {"lottery"}
+    assert all(after[name] == before[name] for name in shared)
 
 
 def test_all_arms_see_the_same_events(results: Results) -> None:
@@ -78,15 +83,91 @@ def test_a_policy_is_at_no_distance_from_itself(results: Results) -> None:
 
 def test_what_is_written(results: Results) -> None:
     out = Path(results.study.out)
-    for name in ("measures", "levels", "differences", "ledger", "alignment", "weights"):
+    for name in (
+        *("measures", "levels", "differences", "steady_levels", "steady_differences"),
+        *("ledger", "floor", "over_time", "incidence", "lorenz", "conflict", "conflict_tau"),
+        *("alignment", "weights"),
+    ):
         assert len(pd.read_csv(out / f"{name}.csv")) > 0
     settings = json.loads((out / "study.json").read_text())
     assert settings["population"]["list"]["initial"] == 200
     assert settings["origins"]["list.initial"]["tag"] == "A"
-    for name in ("fairness_over_time", "paired_difference_over_time", "cumulative_incidence"):
+    assert settings["arms"] == ["human", "lottery", "first-come"]
+    assert settings["reference"] == "human" and settings["command"]
+    assert {"python", "equipoise", "mesa", "numpy"} <= set(settings["versions"])
+    assert settings["warm_up"]["steady"] is False and settings["warm_up"]["years"] == 1.0
+    assert settings["precision"] is None
+    captions = json.loads((out / "figures" / "captions.json").read_text())
+    drawn = {path.stem for path in (out / "figures").glob("*.svg")}
+    assert drawn == set(captions) and all(said["alt"] for said in captions.values())
+    for name in drawn:
         for ending in ("png", "svg", "csv"):
-            assert (out / "figures" / f"{name}.{ending}").stat().st_size > 1000
+            assert (out / "figures" / f"{name}.{ending}").stat().st_size > 100
+    assert {"fairness_over_time", "winners_and_losers", "lorenz", "conflict"} <= drawn
     assert not list((out / "runs").glob(".unfinished*"))
+
+
+def test_candidates_and_the_ledger_agree(results: Results) -> None:
+    """One row per arm, world and candidate, in numbers that add up to the ledger's."""
+    people = pd.read_parquet(Path(results.study.out) / "patients.parquet")
+    assert not people.duplicated(["arm", "world", "candidate"]).any()
+    assert list(people["arm"].cat.categories) == sorted(results.arms)
+    own = people[people["arm"] == "human"]
+    assert (own["transplanted"] == own["reference_transplanted"]).all()
+    assert own[["gained", "lost", "displaced", "regret"]].to_numpy().max() == 0
+    ledger = results.ledger[results.ledger["arm"] == "lottery"]
+    for what in ("gained", "lost", "displaced"):
+        n = ledger.loc[ledger["what"] == what, "n"].sum() / 2  # tie seeds
+        assert people.loc[people["arm"] == "lottery", what].sum() == pytest.approx(n)
+        assert n > 0
+
+
+def test_all_tie_seeds_are_compared(results: Results) -> None:
+    for frame in (results.ledger, results.floor):
+        churn = frame[frame["what"] == "churn"]
+        assert set(churn["tie_seed"]) == {0, 1} and set(churn["world"]) == {0, 1}
+        assert not churn.duplicated(["arm", "world", "tie_seed"]).any()
+    assert set(results.ledger["arm"]) == {"lottery", "first-come"}
+    assert set(results.floor["arm"]) == {"human", "lottery", "first-come"}
+    alone = results.floor[
+        (results.floor["arm"] == "first-come") & (results.floor["what"] == "churn")
+    ]
+    assert (alone["share"] == 0).all()  # no lots, no luck
+
+
+def test_whole_histories_are_tested_and_the_steady_view_is_not(results: Results) -> None:
+    tested = results.differences[results.differences["family"] == "declared"]
+    assert set(tested["arm"]) == {"lottery", "first-come"}
+    assert (
+        tested["p_holm"].notna().any() and (tested["p_holm"].dropna() >= tested["p"].dropna()).all()
+    )
+    steady = results.steady_differences
+    assert set(steady["measure"]) >= {"transplant_rate", "transplant_rate_ratio"}
+    assert (steady["family"] == "exploratory").all() and steady["p"].notna().any()
+    whole = results.levels.set_index(["arm", "measure", "group"])["value"]
+    later = results.steady_levels.set_index(["arm", "measure", "group"])["value"]
+    key = ("human", "transplant_rate", "all")
+    assert whole[key] != later[key] and later[key] > 0
+
+
+def test_measures_of_all_arms_together_are_there(results: Results) -> None:
+    assert "price_of_fairness" in set(results.measures["measure"])
+
+
+def test_a_precision_adds_worlds_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So wide a target that the least number of worlds meets it; here that is 2 + 1."""
+    monkeypatch.setattr(sequential, "LEAST", 2)
+    monkeypatch.setattr(sequential, "LOOK_AHEAD", 1)
+    given = ("run", "compare", "--population", "teaching", "--policies", "first-come,lottery")
+    given += ("--worlds", "2", "--years", "1", "--tie-seeds", "1", "--workers", "1")
+    given += ("--set", "list.initial=60", "--out", str(tmp_path))
+    code, out, err = invoke(*given, "--precision", "50", "--worlds-most", "4")
+    assert code == 0 and "met with 3 worlds" in out, err
+    settings = json.loads((tmp_path / "study.json").read_text())
+    assert settings["study"]["worlds"] == 3 and settings["precision"]["met"] is True
+    assert pd.read_csv(tmp_path / "measures.csv")["world"].nunique() == 3
 
 
 def invoke(*arguments: str) -> tuple[int, str, str]:
@@ -107,6 +188,8 @@ def invoke(*arguments: str) -> tuple[int, str, str]:
         (["--set", "race.shares=[1, 1, 0, 0, 0]"], "sum to 1"),
         (["--set", "arivals.per_year=5"], "did you mean 'arrivals'"),
         (["--worlds", "0"], "worlds = 0"),
+        (["--precision", "-1"], "precision = -1"),
+        (["--precision", "0.1", "--worlds-most", "5"], "worlds_most = 5"),
         (["--years", "nan"], "years = nan"),
         (["--discretion", "top:0"], "top:K"),
         (["--reference", "points"], "reference 'points'"),
@@ -144,11 +227,15 @@ def test_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_command_line_prints_tables(tmp_path: Path) -> None:
     code, out, _ = invoke(
-        *("run", "compare", "--population", "teaching", "--policies", "human,points,lottery"),
-        *("--worlds", "2", "--years", "1", "--workers", "1", "--out", str(tmp_path)),
+        *("run", "compare", "--population", "teaching", "--policies", "human,lottery"),
+        *("--worlds", "2", "--years", "1", "--tie-seeds", "1", "--workers", "1"),
+        *("--out", str(tmp_path)),
     )
     assert code == 0
-    for words in ("What happened", "Paired difference from human", "Access", "from memory"):
+    for words in (
+        *("What happened", "Paired difference from human", "declared (", "exploratory", "Access"),
+        *("Winners and losers", "by lots alone", "No steady state", "from memory"),
+    ):
         assert words in out
 
 

@@ -1,13 +1,13 @@
 """Figures: what is drawn is what was put in, and it can be saved."""
 
-import xml.etree.ElementTree as ET
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import check_page, check_saved, runs, words
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 from scipy.stats import t as student
 
 from experiments.figures import (
@@ -16,11 +16,10 @@ from experiments.figures import (
     fairness_over_time,
     paired_difference_over_time,
     save_figure,
+    save_figures,
     weights,
-    winners_and_losers,
 )
-from experiments.figures.style import FIXED, line_styles
-from experiments.series import CHANGES
+from experiments.figures.style import FIXED, line_styles, told
 from populations.errors import InputError
 from sim.record import FATES
 
@@ -28,15 +27,6 @@ ARMS = ["human", "lottery", "first-come", "forced(human, attribute:race)"]
 EIGHT = [*ARMS, "points", "life-years", "freedman", "human-assembly"]
 TIMES = np.arange(1.0, 3.01, 0.25)
 rng = np.random.default_rng(3)
-
-
-def runs(arms: list[str], worlds: int, seeds: int = 2) -> list[dict]:
-    return [
-        {"arm": arm, "world": world, "tie_seed": seed}
-        for arm in arms
-        for world in range(worlds)
-        for seed in range(seeds)
-    ]
 
 
 def rate_frame(arms: list[str] = ARMS, worlds: int = 5) -> pd.DataFrame:
@@ -66,27 +56,6 @@ def stack_frame(arms: list[str] = ARMS, worlds: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ledger_frame(arms: list[str] = ARMS, worlds: int = 4) -> pd.DataFrame:
-    rows = []
-    for run in runs(arms, worlds):
-        lost, gained = int(rng.integers(5, 15)), int(rng.integers(5, 15))
-        flows = [("transplanted", "died", lost, -8.0), ("waiting", "transplanted", gained, 3.0)]
-        flows.append(("transplanted", "transplanted", 20, 1.0))
-        if run["tie_seed"] == 1:
-            flows.append(("other", "transplanted", 4, 2.0))
-            gained += 4
-        counts = dict(zip(CHANGES, (gained, lost, 6, 4, 10, 60), strict=True))
-        for before, after, n, years in flows:
-            row = {"reference_fate": before, "fate": after, "n": n, "life_years": years}
-            rows.append(run | row | {"what": "flow", "share": n / 100})
-        for what, n in counts.items():
-            row = {"reference_fate": "", "fate": "", "n": n, "life_years": 0.0}
-            rows.append(run | row | {"what": what, "share": n / 100})
-        row = {"reference_fate": "", "fate": "", "n": lost + gained, "life_years": 0.0}
-        rows.append(run | row | {"what": "churn", "share": (lost + gained) / (40 + lost + gained)})
-    return pd.DataFrame(rows).assign(horizon=2.0)
-
-
 def weight_frame() -> pd.DataFrame:
     columns = ["policy", "term", "value", "low", "high", "unit"]
     return pd.DataFrame(
@@ -106,10 +75,6 @@ def line(plot: Plot, panel: int, arm: str):
     lines = [line for line in plot.figure.axes[panel].get_lines() if line.get_label() == arm]
     assert len(lines) == 1
     return lines[0]
-
-
-def words(plot: Plot) -> str:
-    return " ".join(text.get_text() for text in plot.figure.texts).replace("\n", " ")
 
 
 def drawn(frame: pd.DataFrame, arm: str, group: str = "Black") -> pd.DataFrame:
@@ -154,6 +119,7 @@ def test_one_world_has_no_ribbon_and_says_so() -> None:
     frame = rate_frame(worlds=1)
     for plot in (fairness_over_time(frame, "human", ""), paired(frame)):
         assert plot.data[["low", "high"]].isna().all(axis=None)
+        assert "ntervals exclude" not in plot.text["alt"]
         assert "one world, so no" in words(plot) and "1 world, 2 tie seeds" in words(plot)
 
 
@@ -248,25 +214,22 @@ def test_stacks_are_the_means_over_worlds() -> None:
         cumulative_incidence(frame, "human", "", grouping="sex")
 
 
-def test_winners_and_losers_draws_means_over_worlds() -> None:
-    frame = ledger_frame()
-    plot = winners_and_losers(frame, "human", "", floor=ledger_frame(["lottery"]))
-    bars, churn, _ = plot.figure.axes
-    worlds = frame.groupby(["arm", "world", "tie_seed", "what"])[["share", "life_years", "n"]].sum()
-    worlds = worlds.groupby(["arm", "world", "what"]).mean()
-    mine = worlds.loc["lottery"].groupby("what")["share"].mean()
-    right = [bar for bar in bars.patches if bar.get_y() < 0.2 and bar.get_height() > 0.3]
-    assert sum(max(bar.get_width(), 0) for bar in right) == pytest.approx(mine["gained"])
-    assert sum(min(bar.get_width(), 0) for bar in right) == pytest.approx(-mine["lost"])
-    points = {mark.get_ydata()[0]: mark.get_xdata()[0] for mark in churn.get_lines()[1::2]}
-    assert points[0] == pytest.approx(mine["churn"])
-    assert len(points) == len(ARMS) - 1 + 1
-    # A flow that only one tie seed has counts half: (0 + 4) / 2 of 100.
-    flows = plot.data[(plot.data["reference_fate"] == "other") & (plot.data["arm"] == "lottery")]
-    assert flows["mean"].tolist() == pytest.approx([0.02])
-    assert "human" not in set(plot.data["arm"])
-    with pytest.raises(InputError, match="another arm"):
-        winners_and_losers(ledger_frame(["human"]), "human", "")
+def test_many_policies_stand_one_above_the_other() -> None:
+    plot = cumulative_incidence(stack_frame(EIGHT, 1), "human", "")
+    titles = [axes.get_title(loc="left") for axes in plot.figure.axes]
+    assert titles[::3] == EIGHT and not any(titles[1::3])
+    assert [axes.get_xlabel() for axes in plot.figure.axes[-3:]] == [
+        "All candidates",
+        "Black",
+        "White",
+    ]
+
+
+def test_nobody_followed_is_said_and_drawn_as_nothing() -> None:
+    frame = stack_frame(["human"], 1).assign(value=np.nan, at_risk=0.0)
+    plot = cumulative_incidence(frame, "human", "")
+    assert "nobody was followed" in plot.text["alt"]
+    plot.figure.draw_without_rendering()
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -306,35 +269,61 @@ def all_plots(arms: list[str], worlds: int) -> dict[str, Plot]:
         "weights": weights(weight_frame(), "human", ""),
     }
     if len(arms) > 1:
-        ledgers = ledger_frame(arms, worlds)
         plots["paired"] = paired(rates)
-        plots["winners"] = winners_and_losers(ledgers, "human", "", floor=ledgers)
     return plots
 
 
-@pytest.mark.parametrize(("arms", "worlds"), [(["human"], 2), (ARMS, 1), (EIGHT, 3)])
+@pytest.mark.parametrize(("arms", "worlds"), [(["human"], 2), (ARMS, 1)])
 def test_figures_are_saved_whole(arms: list[str], worlds: int, tmp_path: Path) -> None:
     for name, plot in all_plots(arms, worlds).items():
-        save_figure(*plot, tmp_path / "new", name)
-        svg = ET.parse(tmp_path / "new" / f"{name}.svg").getroot()
-        assert svg.tag.endswith("svg")
-        assert (tmp_path / "new" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        text_columns = dict.fromkeys(plot.data.select_dtypes(exclude="number"), str)
-        back = pd.read_csv(
-            tmp_path / "new" / f"{name}.csv", dtype=text_columns, keep_default_na=False,
-            na_values={c: [""] for c in plot.data.select_dtypes("number")},
-        )  # fmt: skip
-        pd.testing.assert_frame_equal(back, plot.data, check_dtype=False)
-        sizes = [
-            t.get_size() for t in plot.figure.findobj(Text) if t.get_text() and t.get_visible()
-        ]
-        assert min(sizes) >= 7
+        check_saved(plot, tmp_path / name / "new")
+
+
+def test_captions_are_saved_beside_the_figures(tmp_path: Path) -> None:
+    plot = weights(weight_frame(), "human", "Here.")
+    save_figures({"one": plot}, tmp_path / "new")
+    assert json.loads((tmp_path / "new/captions.json").read_text()) == {"one": plot.text}
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "captions.json", "one.csv", "one.png", "one.svg",
+    ]  # fmt: skip
+    assert (
+        plot.text["caption"].startswith("Here.")
+        and "age: human -1.68, llm:local -0.3" in plot.text["alt"]
+    )
+
+
+def test_alternative_texts_give_the_findings() -> None:
+    frame = rate_frame(["human", "lottery"], 2)
+    at = (frame["measure"] == "transplant_rate_ratio") & (frame["time"] == 3)
+    worst = at & (frame["arm"] == "lottery") & (frame["group"] == "Black")
+    frame.loc[at, ["numerator", "denominator", "value"]] = [10.0, 10.0, 1.0]
+    frame.loc[worst, ["numerator", "value"]] = [1.0, 0.1]
+    alt = fairness_over_time(frame, "human", "").text["alt"]
+    assert "of all policies: Race: Black vs White, 0.10 under lottery" in alt
+    alt = paired(frame).text["alt"]
+    assert (
+        "95 % intervals exclude no difference" in alt
+        and "Race: Black vs White under lottery, factor 0.10" in alt
+    )
+    stacks = stack_frame(["human", "lottery"], 1)
+    mean = stacks[(stacks["years"] == 1.5) & (stacks["grouping"] == "all")]
+    mean = mean.groupby(["arm", "cause"])["value"].mean()
+    expected = f"died waiting: human {mean['human', 'died']:.1%}, lottery"
+    assert expected in cumulative_incidence(stacks, "human", "").text["alt"]
+
+
+def test_told_names_all_of_a_few_and_the_extremes_of_many() -> None:
+    assert told({"a": 1.0, "b": np.nan}, "a") == "a 1.00 (1 undefined)"
+    assert told({"a": np.nan}, "a") == "undefined under every policy"
+    many = dict(zip("abcdef", (3.0, 2.0, 9.0, np.nan, 4.0, 5.0), strict=True))
+    assert told(many, "a", ".0f") == "a 3, 5 policies from 2 (b) to 9 (c) (1 undefined)"
+    assert told(many, "d", ".0f").startswith("5 policies")
 
 
 def test_svg_is_the_same_twice(tmp_path: Path) -> None:
     frame = rate_frame(["human", "lottery"], 2)
     for folder in ("a", "b"):
-        save_figure(*fairness_over_time(frame, "human", ""), tmp_path / folder, "f")
+        save_figure(fairness_over_time(frame, "human", ""), tmp_path / folder, "f")
     assert (tmp_path / "a/f.svg").read_bytes() == (tmp_path / "b/f.svg").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a/f.svg").read_bytes()
 
@@ -342,10 +331,4 @@ def test_svg_is_the_same_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arms", [ARMS, EIGHT])
 def test_no_text_leaves_the_page(arms: list[str]) -> None:
     for name, plot in all_plots(arms, 2).items():
-        plot.figure.draw_without_rendering()
-        page = plot.figure.bbox.padded(1)
-        boxes = {str(axes.get_title("left")): axes.get_tightbbox() for axes in plot.figure.axes}
-        for text in (*plot.figure.texts, *plot.figure.legends):
-            boxes[str(text)] = text.get_window_extent()
-        for what, box in boxes.items():
-            assert page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1), (name, what)
+        check_page(plot, name)

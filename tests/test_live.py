@@ -15,7 +15,7 @@ from fake_model import FakeModel, age, first, younger
 from match_run import Run, people
 
 from experiments.compare import compare
-from experiments.runner import make_tasks, process_pool, run_tasks
+from experiments.runner import FRAMES, make_tasks, process_pool, run_tasks
 from experiments.study import Study
 from experiments.tables import model_sentence, model_table
 from policies import live
@@ -24,6 +24,7 @@ from policies.live import Live, likeliest, live_policy
 from policies.reading import Form, read_answer
 from policies.registry import make_policy
 from populations.errors import InputError
+from sim.record import TABLES
 
 MODEL = "openai/fake"
 TEXT = f"live(llm:{MODEL})"
@@ -320,7 +321,7 @@ def test_one_worker_or_two_give_bit_identical_records(server: list[str], tmp_pat
     assert len(set(alone)) == len(alone) > 20
     assert sorted(server) == sorted(2 * alone)  # two workers ask the same, each question once
     one, two = records(tmp_path / "one"), records(tmp_path / "two")
-    assert len(one) == 2 * 2 * (6 + 3) and one == two
+    assert len(one) == 2 * 2 * (len(TABLES) + 1 + len(FRAMES)) and one == two
 
 
 @pytest.mark.slow_model

@@ -11,8 +11,9 @@ import pytest
 
 from experiments import runner
 from experiments.compare import compare
-from experiments.runner import make_tasks, process_pool, run_task
+from experiments.runner import make_tasks, process_pool, read_frame, run_task
 from experiments.study import Study
+from measures.registry import MEASURES
 from policies.human import human
 from policies.live import live_policy
 from policies.protocol import Choice, MatchRun
@@ -20,6 +21,7 @@ from policies.registry import POLICIES, register
 from policies.rules import Lottery
 from populations.errors import InputError
 from populations.presets import load_population
+from sim.record import Record
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,6 +111,7 @@ def test_everything_a_run_rests_on_is_in_its_key(tmp_path: Path) -> None:
         {"years": 2},
         {"tie_seeds": 2},
         {"discretion": "pair"},
+        {"lottery": "persistent"},
         {"overrides": ("arrivals.per_year=99",)},
     ):
         assert not keys(tmp_path, **changes) & same
@@ -192,6 +195,30 @@ def test_a_damaged_result_is_named_and_never_read(tmp_path: Path) -> None:
     damaged.write_bytes(b"")
     with pytest.raises(InputError, match=f"{damaged.parent.name}.*delete"):
         compare(study)
+
+
+@pytest.mark.parametrize("tie_seeds", [1, 2])
+def test_a_run_has_every_frame_and_every_measure(tie_seeds: int, tmp_path: Path) -> None:
+    study = small(tmp_path, ["human"], worlds=1, tie_seeds=tie_seeds, lottery="persistent")
+    parameters = load_population("teaching").parameters
+    [task] = make_tasks(study, parameters, {"human": human()}, human())
+    folder = run_task(task)
+    frames = {name: read_frame(folder, name) for name in runner.FRAMES}
+    for frame in frames.values():
+        assert {"arm", "world", "tie_seed"} <= set(frame.columns) and len(frame)
+    found = {name.partition(".")[0] for name in frames["measures"]["measure"]}
+    reads = ["record", "tie_seeds"][:tie_seeds]
+    assert found == {card.name for card in MEASURES.values() if card.reads in reads}
+    across = [card.name for card in MEASURES.values() if card.reads == "tie_seeds"]
+    names = frames["measures"]["measure"].str.partition(".")[0]
+    assert frames["measures"]["tie_seed"][names.isin(across)].eq(0).all()
+    keys = ["measure", "grouping", "group", "tie_seed"]
+    assert not frames["measures"].duplicated(keys).any()
+    assert frames["lorenz"]["tie_seeds"].eq(tie_seeds).all()
+    for seed in range(tie_seeds):
+        record = Record.load(folder / f"tie{seed}")
+        assert (record.meta["lottery"], record.meta["tie_seed"]) == ("persistent", seed)
+        assert len(record.ties) > 0 and "claim" in record.candidates
 
 
 def test_a_failing_run_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -5,56 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from two_histories import REFERENCE, A, B, make_record, pick
 
 from experiments import series
 from measures import rates, survival
 from populations.errors import InputError
-from populations.schema import SCHEMA
 from sim.record import FATES, Record
-
-COLUMNS = ["listed", "age", "sex", "race", "exit", "fate", "death"]
-REFERENCE = [
-    (-1.0, 40.0, "male", "White", 1.5, "transplanted", 9.0),
-    (0.0, 40.0, "male", "White", 2.0, "died", 2.0),
-    (0.0, 40.0, "female", "Black", 0.5, "transplanted", 2.5),
-    (0.5, 40.0, "female", "Black", 3.0, "waiting", 9.0),
-    (1.0, 70.0, "male", "Black", 2.25, "too_sick", 2.75),
-    (1.0, 70.0, "female", "White", 2.5, "transplanted", 2.75),
-]
-# 0 is transplanted later, 1 gains (and lives on), 2 loses (and dies at 1), 5 is earlier.
-ARM = [
-    (-1.0, 40.0, "male", "White", 2.5, "transplanted", 9.0),
-    (0.0, 40.0, "male", "White", 0.5, "transplanted", 9.0),
-    (0.0, 40.0, "female", "Black", 1.0, "died", 1.0),
-    (0.5, 40.0, "female", "Black", 3.0, "waiting", 9.0),
-    (1.0, 70.0, "male", "Black", 2.25, "too_sick", 2.75),
-    (1.0, 70.0, "female", "White", 1.5, "transplanted", 2.0),
-]
-
-
-def make_record(rows: list[tuple], **meta) -> Record:
-    people = pd.DataFrame(rows, columns=COLUMNS)
-    n = len(people)
-    candidates = pd.DataFrame({"candidate": np.arange(n), "listed": people["listed"]})
-    for name, attribute in SCHEMA.items():
-        default = attribute.levels[0] if attribute.levels else attribute.low
-        candidates[name] = people.get(name, pd.Series([default] * n))
-    fates = people[["exit", "fate", "death"]].assign(
-        candidate=np.arange(n), entry=people["listed"].clip(lower=0.0), kidney=-1
-    )
-    empty = pd.DataFrame()
-    base = {"years": 3.0, "exogenous": "same"}
-    return Record(candidates, fates, empty, empty, empty, base | meta)
-
-
-A, B = make_record(REFERENCE), make_record(ARM)
-
-
-def pick(frame: pd.DataFrame, **keys) -> pd.Series:
-    for name, key in keys.items():
-        frame = frame[frame[name] == key]
-    assert len(frame) == 1
-    return frame.iloc[0]
 
 
 def test_rates_over_time_by_hand() -> None:
@@ -164,46 +120,3 @@ def test_incidence_is_the_measure() -> None:
     )
     assert len(both) == len(expected)
     pd.testing.assert_series_equal(both["value_x"], both["value_y"], check_names=False)
-
-
-def test_ledger_by_hand() -> None:
-    ledger = series.ledger(B, A)
-    changes = ledger[ledger["reference_fate"] == ""].set_index("what")
-    assert changes["n"].to_dict() == {
-        "gained": 1, "lost": 1, "earlier": 1, "later": 1, "same": 0, "neither": 2, "churn": 2
-    }  # fmt: skip
-    # Life-years by year 3: 1 lives 3 instead of 2, 2 lives 1 instead of 2.5, 5 lives 1 for 1.75.
-    assert changes["life_years"][["gained", "lost", "earlier", "later"]].tolist() == pytest.approx(
-        [1.0, -1.5, -0.75, 0.0]
-    )
-    assert changes.loc["churn", "share"] == pytest.approx(2 / 6)
-    assert changes.loc["gained", "share"] == pytest.approx(1 / 6)
-    flow = pick(ledger, what="flow", reference_fate="transplanted", fate="died")
-    assert (flow["n"], flow["life_years"]) == (1, -1.5)
-    assert pick(ledger, what="flow", reference_fate="transplanted", fate="transplanted")["n"] == 2
-
-
-@pytest.mark.parametrize(("record", "reference"), [(A, B), (B, A), (A, A)])
-def test_ledgers_balance(record: Record, reference: Record) -> None:
-    ledger = series.ledger(record, reference)
-    n = len(record.candidates)
-    flows = ledger[ledger["what"] == "flow"]
-    changes = ledger[ledger["what"].isin(series.CHANGES)]
-    assert flows["n"].sum() == changes["n"].sum() == n
-    assert flows["share"].sum() == pytest.approx(1) and changes["share"].sum() == pytest.approx(1)
-    assert flows["life_years"].sum() == pytest.approx(changes["life_years"].sum())
-
-
-def test_a_record_against_itself_has_no_churn() -> None:
-    changes = series.ledger(A, A).set_index("what")
-    assert changes.loc["churn", "share"] == 0 and changes.loc["same", "n"] == 3
-    assert (changes["life_years"] == 0).all()
-
-
-def test_records_of_different_worlds_are_refused() -> None:
-    with pytest.raises(InputError, match="exogenous"):
-        series.ledger(A, make_record(ARM, exogenous="another"))
-    with pytest.raises(InputError, match="years"):
-        series.ledger(A, make_record(ARM, years=2.0))
-    with pytest.raises(InputError, match="candidates"):
-        series.ledger(A, make_record(ARM[:-1]))

@@ -14,7 +14,8 @@ from populations.formulae import epts_percent, epts_raw
 from populations.hazards import Health
 from populations.presets import load_population
 from populations.world import World, make_world
-from sim.allocator import Detail, Lots
+from sim.detail import Detail
+from sim.lots import Lots
 from sim.match import Candidates, Match, discretion_limit
 from sim.store import BloodGroup, Subset
 from sim.waitlist import Waitlist, simulate
@@ -341,7 +342,7 @@ def test_choices_by_slot_and_by_candidate_are_the_same_choice() -> None:
 
 def test_detail_keeps_what_each_candidate_was_given() -> None:
     w = world()
-    detail = Detail(human(), lambda p, q: (abs(p - q).sum() / 2, 0.0, 0.0))
+    detail = Detail(human(), lambda p, q: (abs(p - q).sum() / 2, 0.0, 0.0, q > 0))
     record = simulate(w, Lottery(), detail=detail)
     asked = record.decisions[record.decisions["outcome"] != "no_candidate"]
     assert record.fates["chance"].sum() == pytest.approx(len(asked))

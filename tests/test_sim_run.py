@@ -17,6 +17,7 @@ from populations.presets import load_population
 from populations.schema import SCHEMA
 from populations.world import DEPARTURES, World, make_world
 from sim.agents import Patient
+from sim.lots import LOTTERIES
 from sim.record import FATES, TABLES, Record
 from sim.waitlist import Waitlist, simulate
 
@@ -62,9 +63,10 @@ def assert_conserved(record: Record, w: World) -> None:
     rule=st.sampled_from(["identical", "compatible"]),
     policy=st.sampled_from(POLICIES),
     discretion=st.sampled_from(["all", "pair", "top:3"]),
+    lottery=st.sampled_from(LOTTERIES),
 )
 def test_everyone_listed_is_in_exactly_one_place(
-    seed, initial, arrivals, kidneys, rule, policy, discretion
+    seed, initial, arrivals, kidneys, rule, policy, discretion, lottery
 ) -> None:
     overrides = [
         f"list.initial={initial}",
@@ -73,7 +75,7 @@ def test_everyone_listed_is_in_exactly_one_place(
         f'allocation.blood_groups="{rule}"',
     ]
     w = make_world(load_population("teaching", overrides).parameters, seed, 0, 2.0)
-    record = simulate(w, policy, discretion)
+    record = simulate(w, policy, discretion, lottery=lottery)
     assert_conserved(record, w)
     assert len(record.decisions) == len(w.kidneys["time"])
     assert record.snapshots["time"].tolist() == [0.25 * quarter for quarter in range(9)]

@@ -119,7 +119,9 @@ def measures() -> pd.DataFrame:
 def test_a_contrast_of_two_is_the_paired_difference():
     expected = differences(measures(), "b").query("arm == 'a'").drop(columns="arm")
     found = contrast(measures(), {"a": 1, "b": -1})
-    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_like=True)
+    of_families = ["family", "p_holm"]  # a contrast is not declared
+    expected = expected.drop(columns=of_families).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_like=True)
 
 
 def test_a_contrast_is_taken_within_each_world():

@@ -19,6 +19,7 @@ from experiments.figures.style import (
     line_styles,
     new_figure,
     sentences,
+    told,
 )
 
 _COLUMN_WIDTH = 4.4  # inches
@@ -97,7 +98,21 @@ def indecision_reliability(
     lower.set_xlabel(f"utility gap between the two patients ({reference}'s utilities)")
     lower.set_xlim(left=0)
     legend(figure, handles, labels)
-    return Plot(figure, pd.concat(parts, ignore_index=True)[_COLUMNS])
+    alt = _alt(curves, present, reference)
+    said = {"title": "Who leaves close choices to the coin", "caption": text, "alt": alt}
+    return Plot(figure, pd.concat(parts, ignore_index=True)[_COLUMNS], said)
+
+
+def _alt(curves: pd.DataFrame, present: Sequence[str], reference: str) -> str:
+    ordered = curves.dropna(subset="value").sort_values("gap").groupby("judge")["value"]
+    ends = [
+        f"{what}: " + told({judge: float(found.get(judge, np.nan)) for judge in present}, reference)
+        for what, found in (("smallest", ordered.first()), ("largest", ordered.last()))
+    ]
+    return (
+        f"Probability of answering with the coin against {reference}'s utility gap. Where the gap "
+        f"is {', where it is '.join(ends)}."
+    )
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, style: dict[str, Any], shift: float) -> None:

@@ -1,5 +1,6 @@
 """What all figures share: colours, sizes, legend, caption, averages over worlds, and saving."""
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
@@ -9,9 +10,12 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from scipy.special import stdtrit
 
 from populations.errors import InputError
@@ -52,14 +56,30 @@ FIXED: Mapping[str, str] = {
 PALETTE = ("#E69F00", "#56B4E9", "#882255", "#999933", "#0072B2", "#D55E00", "#009E73", "#CC79A7")
 GROUPING_NAMES = {"sex": "Sex", "race": "Race", "age_band": "Age", "blood_type": "Blood type"}
 GROUPING_NAMES |= {"all": "All candidates"}
+# Worse, no difference, better: orange and blue are told apart by all (ColorBrewer's, M).
+DIVERGING = LinearSegmentedColormap.from_list(
+    "worse_better", ["#B35806", "#F1A340", "#E6E6E6", "#67A9CF", "#2166AC"]
+)
+RATIO_LIMITS = (0.04, 25.0)  # a ratio beyond them is drawn at the edge
+_TICKS: dict[float, tuple[float, ...]] = {  # of log axes, by the ratio of their ends
+    2.2: (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0),
+    8.0: (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0),
+    np.inf: (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
+}
 _DASHED = (4.0, 1.2)
+_TOLD = 4  # policies whose numbers are all in the alternative text
 
 
 class Plot(NamedTuple):
-    """A figure and the data drawn in it; ``save_figure(*plot, folder, name)``."""
+    """A figure, the data drawn in it, and what is said of it.
+
+    ``text`` has ``title``; ``caption``, the footer in the figure; and ``alt``, which tells somebody
+    who cannot see the figure what it shows, with its main numbers.
+    """
 
     figure: Figure
     data: pd.DataFrame
+    text: dict[str, str]
 
 
 def arms_of(frame: pd.DataFrame, arms: Sequence[str] | None, reference: str | None) -> list[str]:
@@ -150,6 +170,29 @@ def sentences(*parts: str) -> str:
     return " ".join(f"{part[:1].upper()}{part[1:]}." for part in stripped if part)
 
 
+def told(values: Mapping[str, float], reference: str, how: str = ".2f") -> str:
+    """Values of policies in words for ``alt``: all of a few, else the reference's and extremes."""
+    known = {arm: value for arm, value in values.items() if not np.isnan(value)}
+    if not known:
+        return "undefined under every policy"
+    unknown = len(values) - len(known)
+    undefined = f" ({unknown} undefined)" if unknown else ""
+    if len(values) <= _TOLD:
+        return ", ".join(f"{arm} {value:{how}}" for arm, value in known.items()) + undefined
+    low, high = min(known, key=lambda arm: known[arm]), max(known, key=lambda arm: known[arm])
+    first = f"{reference} {known[reference]:{how}}, " if reference in known else ""
+    extremes = f"from {known[low]:{how}} ({low}) to {known[high]:{how}} ({high})"
+    return f"{first}{len(known)} policies {extremes}{undefined}"
+
+
+def ratio_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a log axis of ratios that people read, from ``low`` to ``high``."""
+    choice = next(ticks for span, ticks in _TICKS.items() if high / low <= span)
+    axis.set_major_locator(FixedLocator([tick for tick in choice if low <= tick <= high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
 def wrapped(name: str, width: int) -> str:
     """A long policy name on several lines, broken after commas and colons."""
     lines = textwrap.wrap(name.replace(":", ": "), width + 1, break_long_words=False)
@@ -211,13 +254,24 @@ def new_figure(height: float, caption: str, width: float = WIDTH) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> None:
+def save_figure(plot: Plot, folder: Path, name: str) -> None:
     """Write ``name.png`` (200 dpi), ``name.svg`` and ``name.csv`` (the data drawn).
 
-    The same figure gives the same bytes: the SVG carries no date and its ids do not vary.
+    The same figure gives the same bytes: the SVG carries no date and its ids do not vary. Title
+    and alternative text are in the metadata of both images.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    said = {"Title": plot.text["title"], "Description": plot.text["alt"]}
     with matplotlib.rc_context(STYLE):
-        figure.savefig(folder / f"{name}.png", dpi=200)
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    data.to_csv(folder / f"{name}.csv", index=False)
+        plot.figure.savefig(folder / f"{name}.png", dpi=200, metadata=said)
+        plot.figure.savefig(folder / f"{name}.svg", metadata=said | {"Date": None})
+    plot.data.to_csv(folder / f"{name}.csv", index=False)
+
+
+def save_figures(plots: Mapping[str, Plot], folder: Path) -> None:
+    """Save every figure under its name, and what is said of them in ``captions.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, plot in plots.items():
+        save_figure(plot, folder, name)
+    said = {name: plot.text for name, plot in plots.items()}
+    (folder / "captions.json").write_text(json.dumps(said, indent=1, ensure_ascii=False))

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 
 from experiments.figures.style import (
     GREY,
     GROUPING_NAMES,
+    RATIO_LIMITS,
+    SMALL,
     STYLE,
     THICK,
     Plot,
@@ -25,6 +27,7 @@ from experiments.figures.style import (
     mean_interval,
     new_figure,
     over_tie_seeds,
+    ratio_ticks,
     sentences,
 )
 from experiments.series import reference_group
@@ -38,12 +41,6 @@ FOUR_FIFTHS = 0.8
 _COLUMNS = 4
 _PANEL = 1.5  # inches high
 _FEW = 40  # worlds: with fewer, 2.5 % is less than one of them
-_LIMITS = (0.04, 25.0)  # a ratio beyond them is drawn at the edge
-_TICKS: dict[float, tuple[float, ...]] = {  # of log axes, by the ratio of their ends
-    2.2: (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0),
-    8.0: (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0),
-    np.inf: (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
-}
 _PANEL_KEYS = ["grouping", "group"]
 _KEYS = [*_PANEL_KEYS, "time"]
 
@@ -96,7 +93,10 @@ def fairness_over_time(
         panel = data[(data["grouping"] == grouping) & (data["group"] == group)]
         _lines(axes, panel, order, reference, bottom, top)
     line_legend(figure, _drawn(order, data), order, reference)
-    return Plot(figure, data)
+    title = "Transplant rate ratios over time"
+    return Plot(
+        figure, data, {"title": title, "caption": text, "alt": _levels_alt(data, reference)}
+    )
 
 
 @matplotlib.rc_context(STYLE)
@@ -151,7 +151,10 @@ def paired_difference_over_time(
         panel = same[same["group"] == group]
         _lines(axes, panel, order, reference, *limits)
     line_legend(figure, others, order, reference)
-    return Plot(figure, data)
+    what = measure.replace("_", " ")
+    title = f"{what[:1].upper()}{what[1:]} over time, difference from {reference}"
+    alt = f"Difference of the {what} from {reference}. {_differences_alt(data, log)}"
+    return Plot(figure, data, {"title": title, "caption": text, "alt": alt})
 
 
 def _ratio_over_worlds(worlds: pd.DataFrame) -> pd.DataFrame:
@@ -199,9 +202,50 @@ def _paired_note(frame: pd.DataFrame, data: pd.DataFrame, reference: str, measur
     )
 
 
+def _last(data: pd.DataFrame) -> pd.DataFrame:
+    """Defined values of the last window, with what they are of, in words."""
+    last = data[(data["time"] == data["time"].max()) & data["value"].notna()]
+    of = [_title(data, *key) for key in zip(last["grouping"], last["group"], strict=True)]
+    return last.assign(of=of)
+
+
+def _levels_alt(data: pd.DataFrame, reference: str) -> str:
+    last = _last(data)
+    panels = len(data.groupby(_PANEL_KEYS))
+    text = (
+        f"Transplant rate ratios over {data['time'].max():g} years, {panels} panels of groups, "
+        f"policies: {', '.join(dict.fromkeys(data['arm']))}."
+    )
+    own, distance = last["arm"] == reference, np.abs(np.log(last["value"].clip(*RATIO_LIMITS)))
+    for said, rows in ((f"under {reference}", own), ("of all policies", own | ~own)):
+        if rows.any():
+            row = last.loc[distance[rows].idxmax()]
+            by = "" if said.startswith("under") else f" under {row['arm']}"
+            text += f" In the last window furthest from parity {said}: {row['of']}, "
+            text += f"{row['value']:.2f}{by}."
+    return text
+
+
+def _differences_alt(data: pd.DataFrame, log: bool) -> str:
+    last = _last(data)
+    if last.empty:
+        return "In the last window no difference is defined."
+    none, sign = (1.0, "") if log else (0.0, "+")
+    apart = (last["low"] > none) | (last["high"] < none)
+    size = last["value"].map(np.log) if log else last["value"]
+    most = last.loc[size.abs().idxmax()]
+    told = f"{most['of']} under {most['arm']}, {'factor ' if log else ''}{most['value']:{sign}.2f}"
+    if last["low"].isna().all():
+        return f"One world, so no intervals. In the last window the largest: {told}."
+    return (
+        f"In the last window {apart.sum()} of {len(last)} 95 % intervals exclude no difference; "
+        f"the largest: {told} (95 % interval {most['low']:{sign}.2f} to {most['high']:{sign}.2f})."
+    )
+
+
 def _beyond(data: pd.DataFrame, why: str) -> str:
     value = data["value"]
-    outside = (value < _LIMITS[0]) | (value > _LIMITS[1])
+    outside = (value < RATIO_LIMITS[0]) | (value > RATIO_LIMITS[1])
     return f"Triangles at the edge: {why}" if outside.any() else ""
 
 
@@ -259,6 +303,9 @@ def _lines(
     axes: Axes, panel: pd.DataFrame, order: Sequence[str], reference: str, bottom: float, top: float
 ) -> None:
     styles = line_styles(order)
+    if panel["value"].isna().all():
+        middle: dict[str, Any] = {"ha": "center", "va": "bottom", "transform": axes.transAxes}
+        axes.text(0.5, 0.55, "undefined in\nsome world", size=SMALL, color=GREY, **middle)
     shade = 0.18 if len(set(panel["arm"])) <= 4 else 0.09
     for arm in _drawn(order, panel):
         mine = panel[panel["arm"] == arm].sort_values("time")
@@ -283,17 +330,13 @@ def _log_axis(axes: Axes, data: pd.DataFrame, at_least: float) -> tuple[float, f
     top = max([1.1, *1.03 * np.minimum(ribbons, max([1.0, *lines]) * 1.5), *1.03 * lines])
     axes.set_yscale("log")
     axes.set_ylim(bottom, top)
-    choice = next(ticks for span, ticks in _TICKS.items() if top / bottom <= span)
-    ticks = [tick for tick in choice if bottom <= tick <= top]
-    axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ratio_ticks(axes.yaxis, bottom, top)
     return bottom, top
 
 
 def _finite(table: pd.DataFrame) -> Floats:
     values = table.to_numpy(dtype=np.float64)
-    return np.asarray(np.clip(values[np.isfinite(values)], *_LIMITS))
+    return np.asarray(np.clip(values[np.isfinite(values)], *RATIO_LIMITS))
 
 
 def _lowest(lines: Floats) -> float:

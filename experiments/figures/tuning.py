@@ -56,7 +56,23 @@ def few_sample_curve(measures: pd.DataFrame, reference: str, untuned: str) -> Pl
         Line2D([], [], color="black"),
     ]
     legend(figure, handles, ["tuned", "shuffled answers", untuned, reference])
-    return Plot(figure, data)
+    said = {"title": "Tuning by the number of answers", "caption": text}
+    return Plot(figure, data, said | {"alt": _alt(data, reference, untuned)})
+
+
+def _alt(data: pd.DataFrame, reference: str, untuned: str) -> str:
+    parts = []
+    for measure, title in _PANELS:
+        found = data[data["measure"] == measure].set_index("judge")["value"]
+        sizes = sorted((judge for judge in found.index if judge.isdigit()), key=int)
+        shown = [
+            (untuned, untuned),
+            *((size, f"{size} answers") for size in sizes[:1] + sizes[1:][-1:]),
+        ]
+        values = [f"{name} {found[judge]:.2f}" for judge, name in shown if judge in found]
+        if values:
+            parts.append(f"{title}: {', '.join(values)}")
+    return f"Tuned models against {reference}. {'; '.join(parts)}."
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, reference: str, untuned: str) -> None:

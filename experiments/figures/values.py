@@ -17,6 +17,7 @@ from experiments.figures.style import (
     line_styles,
     new_figure,
     sentences,
+    told,
 )
 
 YEARS = "years of age"
@@ -72,7 +73,17 @@ def weights(
     ]
     labels = [f"{arm} (reference policy)" if arm == reference else arm for arm in present]
     legend(figure, handles, labels)
-    return Plot(figure, frame[_COLUMNS].reset_index(drop=True))
+    said = {"title": "What policies value", "caption": text, "alt": _alt(frame, present, reference)}
+    return Plot(figure, frame[_COLUMNS].reset_index(drop=True), said)
+
+
+def _alt(frame: pd.DataFrame, present: Sequence[str], reference: str) -> str:
+    parts = []
+    for term, rows in frame.groupby("term", sort=False):
+        found = rows.set_index("policy")["value"]
+        values = told({arm: float(found.get(arm, np.nan)) for arm in present}, reference, ".3g")
+        parts.append(f"{term}: {values}")
+    return f"Fitted values of {', '.join(present)}. {'; '.join(parts)}."
 
 
 def _note(frame: pd.DataFrame, reference: str) -> str:

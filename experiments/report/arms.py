@@ -1,0 +1,92 @@
+"""Each arm in words: who decides, how a language model was asked, how well its stand-in does."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from experiments.tables import WAYS, model_rows, model_sentence
+from policies.forced import MODES
+from policies.registry import PATTERNS, POLICIES, split_policies
+
+_TEMPERATURES = {
+    "sampled": "its answers drawn with their probabilities (temperature 1)",
+    "llm": "always its most likely answer (temperature 0)",
+    "table": "always its most likely answer (temperature 0)",
+    "live": "always its most likely answer (temperature 0)",
+    "modal": "always its most likely answer (temperature 0)",
+}
+
+
+class Arm(NamedTuple):
+    """One policy as the page presents it.
+
+    Parameters
+    ----------
+    name, description : str
+    facts : tuple of (str, str)
+        What else must be known of it, with a heading each.
+    answers : tuple of (str, str)
+        Of a language model: what it did with the questions, and its stand-in's fidelity.
+    """
+
+    name: str
+    description: str
+    facts: tuple[tuple[str, str], ...]
+    answers: tuple[tuple[str, str], ...]
+
+
+def describe(name: str, card: Mapping[str, Any]) -> Arm:
+    """An arm by its name and by what is known of how it was made."""
+    facts = [("Decides", when)] if (when := _temperature(name)) else []
+    answers: tuple[tuple[str, str], ...] = ()
+    if "model" in card:
+        asked = "offered a coin" if card.get("coin_offered") else "not offered a coin"
+        facts += [
+            ("Model", str(card["model"]) + _adapter(name)),
+            (
+                "How it decides in the waitlist",
+                f"By {card.get('way')}: {WAYS.get(str(card.get('way')), 'not known')}.",
+            ),
+            (
+                "How it was asked",
+                f"Prompt {card.get('prompt')}, patients described as in {card.get('schema')}, "
+                f"{asked}" + (f", {card['pairs']} pairs in both orders" if "pairs" in card else ""),
+            ),
+            ("What it answered", model_sentence(name, card)),
+        ]
+        answers = tuple(model_rows(card))
+    if "provenance" in card:
+        facts.append(("To know of it", str(card["provenance"])))
+    return Arm(name, description(name), tuple(facts), answers)
+
+
+def _adapter(name: str) -> str:
+    """A tuned model's adapter, which its card does not name apart."""
+    adapter = name.partition("+")[2].rstrip(")").partition(",")[0]
+    return f", tuned with the adapter {adapter}" if adapter else ""
+
+
+def description(name: str) -> str:
+    """Who decides under a policy, from the register of policies; of those inside it too."""
+    if name in POLICIES:
+        return POLICIES[name].description
+    outer, bracket, inside = name.partition("(")
+    if name.startswith("llm:"):
+        return "a language model, through a stand-in (a surrogate): values fitted to its answers"
+    if not bracket:
+        shape = next((key for key in PATTERNS if key.startswith(f"{name.partition(':')[0]}:")), "")
+        return PATTERNS.get(shape, "a policy of this study's own")
+    shape = next((key for key in PATTERNS if key.startswith(f"{outer}(")), "")
+    if not shape:
+        return "a policy of this study's own"
+    inner, *options = split_policies(inside.removesuffix(")"))
+    said = [MODES.get(options[0], PATTERNS[shape])] if outer == "forced" else [PATTERNS[shape]]
+    told = [f"{each}: {description(each)}" for each in (inner, *options) if _is_policy(each)]
+    return ". Here ".join([*said, *told])
+
+
+def _is_policy(text: str) -> bool:
+    return text in POLICIES or text.startswith(("llm:", "values:")) or "(" in text
+
+
+def _temperature(name: str) -> str:
+    return _TEMPERATURES.get(name.partition("(")[0].partition(":")[0], "")
