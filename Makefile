@@ -25,6 +25,7 @@ run: $(VENV)/installed ## compare the policies on the same synthetic waitlists (
 	$(if $(ARGS),,$(VENV)/bin/equipoise elicit local --fresh)
 	$(if $(ARGS),,$(VENV)/bin/equipoise elicit $(TUNED) --fresh)
 	$(VENV)/bin/equipoise run compare $(or $(ARGS),$(RUN_ARGS))
+	$(if $(ARGS),,$(VENV)/bin/equipoise report results/compare)
 
 test: lint ## all checks: lint, types, tests; says which tests did not run and why
 	$(VENV)/bin/python -m pytest -n 2 -rs

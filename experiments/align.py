@@ -1,6 +1,6 @@
 """The alignment report: several judges asked the same pairs, beside a reference of people."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import judging
+from experiments.progress import Progress
 from measures.alignment import compare_judges, swap_consistency
 from measures.coherence import (
     cycles,
@@ -30,7 +31,6 @@ from policies.summary import choices
 from populations.errors import InputError
 from populations.schema import Columns
 
-Progress = Callable[[str, int, int], None]
 ALL = 10**6  # pairs: more than any frozen set has
 ROUND_ROBIN = "frozen-round-robin"
 

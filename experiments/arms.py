@@ -1,17 +1,15 @@
 """Policies as arms of a study, and what can be known of them before they are run."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.progress import Progress
 from experiments.study import Study
 from policies.levels import SIMULATED
 from policies.protocol import Policy
 from policies.registry import make_policy
 from populations.errors import InputError
 from sim.match import discretion_limit
-
-Progress = Callable[[str, int, int], None]
 
 
 def make_arm(text: str, study: Study, progress: Progress) -> Policy:

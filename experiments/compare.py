@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 
 from experiments import figures, inference, judging, sequential, warm_up, worlds
-from experiments.arms import Progress, make_arm
+from experiments.arms import make_arm
 from experiments.conflict import Conflict, conflict
+from experiments.progress import Progress, silent
 from experiments.runner import FRAMES, make_tasks, read_frame, run_tasks
 from experiments.sequential import Precision
 from experiments.study import Study
@@ -32,10 +33,6 @@ _TABLES = (
     *("measures", "levels", "differences", "steady_levels", "steady_differences"),
     *("ledger", "floor", "over_time", "incidence", "lorenz", "alignment", "weights"),
 )
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +93,7 @@ class Results:
     cards: dict[str, dict[str, Any]]
 
 
-def compare(
-    study: Study, executor: Executor | None = None, progress: Progress = _silent
-) -> Results:
+def compare(study: Study, executor: Executor | None = None, progress: Progress = silent) -> Results:
     """Run a study and write its tables and figures into ``study.out``.
 
     Parameters

@@ -15,11 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.arms import Progress, make_arm
+from experiments.arms import make_arm
 from experiments.compare import Results, compare
 from experiments.factorial_design import ANCHORS, HALVES, Cells, Design, Level
 from experiments.inference import KEY, contrast
 from experiments.judging import cards as cards_of
+from experiments.progress import Progress, silent
 from experiments.runner import make_tasks, read_frame, run_tasks
 from experiments.study import Study
 from policies.registry import make_policy
@@ -76,12 +77,8 @@ class Factorial:
     left_out: tuple[str, ...]
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
 def run_factorial(
-    design: Design, executor: Executor | None = None, progress: Progress = _silent
+    design: Design, executor: Executor | None = None, progress: Progress = silent
 ) -> Factorial:
     """Run every study of a design and write its tables into ``design.study.out``.
 

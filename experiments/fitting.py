@@ -1,11 +1,11 @@
 """From a file of people's answers to values that can be a policy, and what is known of the fit."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 import numpy as np
 
+from experiments.progress import Progress, silent
 from policies.choice_models import Score, compare_models
 from policies.choices import Choices, coding_text
 from policies.fit import as_fit
@@ -18,12 +18,6 @@ from populations.errors import InputError
 
 MOST_CLASSES = 20
 _BATCH = 25  # people are resampled so many times between reports of progress
-
-Progress = Callable[[str, int, int], None]
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Progress that nobody is told of."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ class Fitted:
         return np.quantile(draws, [0.025, 0.975], axis=0)
 
 
-def fit_values(choices: Choices, options: FitOptions, progress: Progress = _silent) -> Fitted:
+def fit_values(choices: Choices, options: FitOptions, progress: Progress = silent) -> Fitted:
     """Fit, check signs, and measure how well answers held out are predicted.
 
     Raises

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.arms import Progress, make_arm
+from experiments.arms import make_arm
 from experiments.inference import RATES, Question, by_world, half_width
+from experiments.progress import Progress, silent
 from experiments.runner import Task, make_tasks, read_frame, run_tasks
 from experiments.sensitivity_analysis import noise, screening, variance_shares
 from experiments.sensitivity_design import (
@@ -63,10 +64,6 @@ class Sensitivity:
     indices: pd.DataFrame
     design: pd.DataFrame
     left_out: dict[str, str]
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 class _Runs:
@@ -156,7 +153,7 @@ def contrasts(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def sensitivity(
-    settings: Settings, executor: Executor | None = None, progress: Progress = _silent
+    settings: Settings, executor: Executor | None = None, progress: Progress = silent
 ) -> Sensitivity:
     """Run the designs, analyse them and write tables into ``settings.study.out``.
 

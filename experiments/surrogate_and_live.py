@@ -6,7 +6,6 @@ fitted to; everything else about the waitlist as in `us-opo`.
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from rich.markdown import Markdown
 
 from experiments import inference
 from experiments.arms import check_arm
+from experiments.progress import Progress
 from experiments.runner import make_tasks, process_pool, read_frame, run_tasks
 from experiments.sentences import Outcome, headlines, row, verdict
 from experiments.study import Study
@@ -25,7 +25,6 @@ from experiments.tuned import TUNED, models_there_are
 from policies.registry import make_policy
 from sim.record import Record
 
-Progress = Callable[[str, int, int], None]
 SMALL = ("list.initial=100", "arrivals.per_year=49", "kidneys.per_year=34")
 OUTCOMES = [
     *headlines(

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.align import Answers, Pairs, judged, report
+from experiments.progress import Progress
 from policies.choices import Choices
 from policies.draws import frozen_names, frozen_pairs
 from policies.elicit import Battery
@@ -25,7 +26,6 @@ from policies.finetune.training import Lesson, Tuned, log_loss, probabilities, t
 from policies.protocol import Judge, Policy
 from populations.errors import InputError
 
-Progress = Callable[[str, int, int], None]
 Ints = NDArray[np.int_]
 Floats = NDArray[np.float64]
 

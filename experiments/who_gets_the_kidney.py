@@ -11,7 +11,6 @@ choice study, so that the waitlist asks a policy the questions that people and m
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from experiments.align_table import print_report
 from experiments.compare import Results, compare
 from experiments.kidney_groups import transplants_by_group
 from experiments.kidney_page import Arms, Found, page
+from experiments.progress import Progress
 from experiments.runner import make_tasks, process_pool
 from experiments.study import Study
 from experiments.tables import print_results
@@ -33,7 +33,6 @@ from policies.elicit import Battery
 from policies.registry import make_policy
 from populations.errors import InputError
 
-Progress = Callable[[str, int, int], None]
 HUMAN, LOTTERY = "human", "lottery"
 MODES = ("renormalise", "argmax")  # the coin alone is gone; nothing is left to chance
 
