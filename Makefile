@@ -12,7 +12,7 @@ TUNING := .venv-finetune
 
 # What `make run` compares; `make run ARGS="..."` replaces all of it.
 TUNED := local+human-1024
-RUN_ARGS ?= --population us-opo --policies "human,llm:local,llm:$(TUNED),sampled(llm:$(TUNED)),lottery" --worlds 6 --years 10 --out results/compare
+RUN_ARGS ?= --population us-opo --policies "human,forced(human, renormalise),llm:local,llm:$(TUNED),sampled(llm:$(TUNED)),lottery" --worlds 6 --years 10 --out results/compare
 
 # litellm otherwise fetches its price list from the network when it is imported.
 export LITELLM_LOCAL_MODEL_COST_MAP := True

@@ -3,7 +3,6 @@
 import json
 import platform
 import shlex
-import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -211,13 +210,15 @@ def _with_arms(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(results: Results, out: Path, versions: dict[str, str]) -> None:
+    # A folder with study.json is whole: it goes first and comes last.
+    (out / "study.json").unlink(missing_ok=True)
     for name in _TABLES:
         getattr(results, name).to_csv(out / f"{name}.csv", index=False)
     results.conflict.scores.to_csv(out / "conflict.csv", index=False)
     results.conflict.tau.to_csv(out / "conflict_tau.csv", index=False)
     settings = {**_settings(results), "versions": versions}
-    (out / "study.json").write_text(json.dumps(settings, indent=1, default=str))
     draw(results, out / "figures")
+    (out / "study.json").write_text(json.dumps(settings, indent=1, default=str))
 
 
 def _settings(results: Results) -> dict[str, Any]:
@@ -250,8 +251,8 @@ def _versions(folder: Path) -> dict[str, str]:
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Draw every figure of a study into ``folder``, which then holds no other's."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Draw every figure of a study into ``folder``, and remove those of an earlier one."""
+    figures.remove_figures(folder)
     study = results.study
     lots = "" if study.lottery == "fresh" else ", one lottery number a person"
     caption = (

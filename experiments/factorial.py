@@ -2,8 +2,8 @@
 
 Four cells: people's values or a model's, with the coin or without it. Effects are weighted sums of
 the cells within each world, so they add up exactly; the model as it is used differs from the cell
-"its values, no coin" by the rest, temperature and position. Further factors are changed one at a
-time.
+"its values, no coin" by the rest: temperature, position, and its own coin. Further factors are
+changed one at a time.
 """
 
 import json
@@ -17,7 +17,7 @@ import pandas as pd
 
 from experiments.arms import make_arm
 from experiments.compare import Results, compare
-from experiments.factorial_design import ANCHORS, HALVES, Cells, Design, Level
+from experiments.factorial_design import ANCHORS, HALVES, Cells, Design, Level, answers_drawn
 from experiments.inference import KEY, contrast
 from experiments.judging import cards as cards_of
 from experiments.progress import Progress, silent
@@ -43,7 +43,7 @@ EFFECTS: Mapping[str, tuple[float, float, float, float]] = {
     "missing indecision, model's values": (0.0, 0.0, -1.0, 1.0),
 }
 OF_FACTORS = (MISALIGNMENT, INDECISION, INTERACTION)
-_FOUND = [*KEY, "value", "low", "high", "worlds"]
+_FOUND = [*KEY, "value", "low", "high", "worlds", "p"]
 _CURVE = ("gap", "curve", "curve_other")
 
 
@@ -57,8 +57,8 @@ class Factorial:
     base : Results
         The main study: the cells, the model as used, the anchors.
     effects : DataFrame
-        ``effect, measure, grouping, group, value, low, high, worlds``: ``EFFECTS``, the rest and
-        its parts, the anchors' differences from people, and people's from one another.
+        ``effect, measure, grouping, group, value, low, high, worlds, p``: ``EFFECTS``, the rest
+        and its parts, the anchors' differences from people, and people's from one another.
     factors : DataFrame
         ``factor, level, changed, quantity, effect`` and the same: the ``effect`` at the level, and
         its paired ``change`` from the base. Of a ratio both are factors.
@@ -118,10 +118,11 @@ def run_factorial(
         measures.append(part.assign(arm=part["arm"] + f" [{name}]") if changes else part)
         cards |= of_part
     calibration, curves = calibrations(cards)
+    model = make_policy(design.model, Path(design.study.answers))
     found = Factorial(
         design=design,
         base=base,
-        effects=effects(base.measures, design),
+        effects=effects(base.measures, design, answers_drawn(model)),
         factors=factors(pd.concat(measures, ignore_index=True), levels),
         calibration=calibration,
         curves=curves,
@@ -195,7 +196,7 @@ def _contrast(measures: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFr
     return contrast(measures[measures["arm"].isin(list(weights))], weights)[_FOUND]
 
 
-def effects(measures: pd.DataFrame, design: Design) -> pd.DataFrame:
+def effects(measures: pd.DataFrame, design: Design, drawn: bool = False) -> pd.DataFrame:
     """Every effect on every measure, with 95 % t intervals over worlds.
 
     Parameters
@@ -203,13 +204,18 @@ def effects(measures: pd.DataFrame, design: Design) -> pd.DataFrame:
     measures : DataFrame
         Of every run of the main study, as ``experiments.inference`` reads them. Where an arm is
         not there, neither are the effects that need it.
+    design : Design
+    drawn : bool
+        Whether the model as used draws its answers. The rest then has no parts: the step to its
+        likeliest answers leads away from it.
     """
     cells, human = design.cells(), (design.human, -1.0)
     removed = cells.model_removed
     every = {effect: of_cells(cells, effect) for effect in EFFECTS}
     every[REST] = _weights((design.model, 1.0), (removed, -1.0))
-    every[TEMPERATURE] = _weights((design.decisive, 1.0), (removed, -1.0))
-    every[POSITION] = _weights((design.model, 1.0), (design.decisive, -1.0))
+    if not drawn:
+        every[TEMPERATURE] = _weights((design.decisive, 1.0), (removed, -1.0))
+        every[POSITION] = _weights((design.model, 1.0), (design.decisive, -1.0))
     every[WHOLE] = _weights((design.model, 1.0), human)
     every |= {f"anchor: {anchor}": _weights((anchor, 1.0), human) for anchor in ANCHORS}
     every[PEOPLE] = _weights((HALVES[1], 1.0), (HALVES[0], -1.0))

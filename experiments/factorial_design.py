@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.study import Study
-from policies.forced import force
+from policies.davidson import Assembly, Davidson
+from policies.forced import Forced, force
+from policies.protocol import Policy
 from policies.registry import make_policy
 from populations.errors import InputError
 
@@ -33,6 +35,13 @@ _DISCRETIONS = ("all", "top:10", "pair")
 _LOTTERIES = ("fresh", "persistent")
 _SCALES = (0.5, 2.0)
 BASE = "base"
+
+
+def answers_drawn(policy: Policy) -> bool:
+    """Whether a policy draws its answers (temperature 1) instead of giving the likeliest."""
+    if isinstance(policy, Forced):
+        return policy.mode != "argmax" and isinstance(policy.base, Davidson | Assembly)
+    return isinstance(policy, Davidson | Assembly)
 
 
 class Cells(NamedTuple):
@@ -151,7 +160,10 @@ class Design:
             ]
         if "calibration" in self.factors:
             for scale in _SCALES:
-                said = f"the model's values undecided {scale:g} times as often as {self.human}"
+                said = (
+                    f"the model's values undecided {scale:g} times as often as {self.human} on the "
+                    "frozen pairs"
+                )
                 cells = self.cells(factor=f"{scale:g}")
                 found.append(Level("calibration", f"{scale:g}", said, cells))
         return found

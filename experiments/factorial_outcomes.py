@@ -6,6 +6,7 @@ from experiments.factorial import Factorial
 from experiments.inference import Question, check_declared
 from experiments.sentences import Outcome, headlines, row
 from experiments.series import reference_group
+from measures.registry import is_invariant
 from populations.errors import InputError
 
 # What there is to show beside the headlines, where a study has it.
@@ -32,7 +33,7 @@ class Asked(NamedTuple):
         Raises
         ------
         InputError
-            If there is no such measure or group.
+            If there is no such measure or group, or the measure is no outcome of a policy.
         """
         measure, _, of = text.partition(":")
         grouping, _, group = of.partition("=")
@@ -77,7 +78,7 @@ def outcomes(found: Factorial) -> list[Outcome]:
     rows = [Outcome(*count) for count in _COUNTS] + headlines(*there)
     luck = [name for name in levels["measure"].unique() if name.startswith(_LUCK)]
     rows += [Outcome(name.replace("_", " "), name, ".3f") for name in luck]
-    return [each for each in rows if each.measure in there]
+    return [each for each in rows if each.measure in there and not is_invariant(each.measure)]
 
 
 def _against(grouping: str, group: str) -> str:

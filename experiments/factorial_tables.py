@@ -22,19 +22,35 @@ from experiments.factorial import (
     WHOLE,
     Factorial,
 )
-from experiments.factorial_design import ANCHORS, FACTORS, HALVES
+from experiments.factorial_design import ANCHORS, FACTORS, HALVES, answers_drawn
 from experiments.factorial_outcomes import group_outcomes, outcomes
 from experiments.figures.effects import Panel, effects
 from experiments.figures.style import save_figures
-from experiments.sentences import Outcome, amount, detectable, headlines, row, verdict
+from experiments.inference import detectable
+from experiments.sentences import Outcome, amount, headlines, row, verdict
 from experiments.tables import model_sentence, number
-from policies.davidson import Assembly, Band, Davidson
+from policies.davidson import Band
 from policies.forced import Forced
 from policies.protocol import Policy
 from policies.registry import make_policy
 from policies.rules import Lottery
 
 FEW_WORLDS = 10
+WEAK = 0.1  # of the human SD of utility gaps: values under it decide next to nothing (A)
+_CALIBRATION = {
+    "log_tie_before": "lambda before",
+    "log_tie": "after",
+    "coin_before": "P(coin) before",
+    "coin": "after",
+    "coin_other": "human",
+    "largest_gap": "largest gap",
+    "spread": "SD of\nutility gaps",
+    "spread_other": "human",
+}
+_MISSING = {
+    f"{INDECISION}, human values": "human values",
+    f"{INDECISION}, model's values": "model's values",
+}
 _SIMPLE = [effect for effect in EFFECTS if ", " in effect]
 # What the smaller tables and the sentences are about, beside groups.
 _MAIN = (
@@ -49,13 +65,11 @@ _MAIN = (
 
 def decides(policy: Policy) -> tuple[str, str]:
     """At which temperature a policy decides, and what has become of its coin."""
+    coin = f"removed: {policy.mode}" if isinstance(policy, Forced) else "kept"
+    if answers_drawn(policy):
+        return "1: answers are drawn", coin
     if isinstance(policy, Forced):
-        drawn = isinstance(policy.base, Davidson | Assembly)
-        if policy.mode == "argmax" or not drawn:
-            return "0: the likeliest answer, always", f"removed: {policy.mode}"
-        return "1: answers are drawn", f"removed: {policy.mode}"
-    if isinstance(policy, Davidson | Assembly):
-        return "1: answers are drawn", "kept"
+        return "0: the likeliest answer, always", coin
     if isinstance(policy, Band):
         return "0: the likeliest answer, always", "its own, where likeliest"
     return ("lots alone", "nothing else") if isinstance(policy, Lottery) else ("a rule", "none")
@@ -79,6 +93,8 @@ def print_factorial(found: Factorial, drawn: Sequence[Outcome], console: Console
     )
     console.print(_who_table(found))
     console.print(_calibration_table(found))
+    for sentence in weak_values(found):
+        console.print(sentence, markup=False, style="yellow")
     every, groups = outcomes(found), group_outcomes(found)
     console.print(_effects_table(found, every, "Effects"))
     console.print(
@@ -87,8 +103,10 @@ def print_factorial(found: Factorial, drawn: Sequence[Outcome], console: Console
         )
     )
     main = [*(each for each in every if each.measure in _MAIN), *groups]
-    for table in (_simple_table, _rest_table, _anchor_table):
-        console.print(table(found, main))
+    console.print(_simple_table(found, main))
+    if _split(found):
+        console.print(_rest_table(found, main))
+    console.print(_anchor_table(found, main))
     if found.factors["factor"].nunique() > 1:
         for outcome in drawn:
             console.print(_factor_table(found, outcome))
@@ -97,6 +115,11 @@ def print_factorial(found: Factorial, drawn: Sequence[Outcome], console: Console
     card = found.base.cards.get(design.model, {})
     if "model" in card:
         console.print(model_sentence(design.model, card), markup=False)
+
+
+def _split(found: Factorial) -> bool:
+    """Whether the rest has parts: not where the model as used draws its answers."""
+    return TEMPERATURE in set(found.effects["effect"])
 
 
 def _who_table(found: Factorial) -> Table:
@@ -129,17 +152,19 @@ def _who_table(found: Factorial) -> Table:
 def _calibration_table(found: Factorial) -> Table:
     table = Table(title=f"Calibration: as often undecided as {escape(found.design.human)}")
     table.add_column("policy", overflow="fold")
-    for heading in ("lambda before", "after", "P(coin) before", "after", "human", "largest gap"):
+    for heading in _CALIBRATION.values():
         table.add_column(heading, justify="right")
     for each in found.calibration.to_dict("records"):
-        shown = ("log_tie_before", "log_tie", "coin_before", "coin", "coin_other", "largest_gap")
-        cells = (number(float("nan" if (v := each[key]) is None else v), ".3f") for key in shown)
+        cells = (
+            number(float("nan" if (v := each[key]) is None else v), ".3f") for key in _CALIBRATION
+        )
         table.add_row(escape(str(each["arm"])), *cells)
     table.caption = (
         "Mean P(coin) over 200 frozen pairs, uniform over the ages, drinks and dependents of the "
         "choice study; in a waitlist, where patients are others and many, it is another. Largest "
         "gap: between the two curves of P(coin) over six sixths of the pairs by the human gap in "
-        "utility; the mean is matched, the curve only so far."
+        "utility; the mean is matched, the curve only so far. SD of utility gaps: of the "
+        "difference in utility over the pairs; how decisive values are, which is not matched."
     )
     return table
 
@@ -148,7 +173,7 @@ def _interval(got: pd.Series | None, outcome: Outcome) -> str:
     if got is None or not np.isfinite(got["value"]):
         return "-"
     text = amount(got, outcome).replace(" (", "\n(")
-    return f"[bold]{text}[/]" if detectable(got, outcome) else text
+    return f"[bold]{text}[/]" if detectable(got) else text
 
 
 def _level(found: Factorial, arm: str, outcome: Outcome) -> str:
@@ -180,10 +205,31 @@ def _fill(
         if set(cells) == {"-"}:
             continue
         if whole:
+            cells[[*effects].index(INDECISION)] += _beneath(found, outcome)
+        if whole:
             ends = (_level(found, arm, outcome) for arm in (found.design.human, found.design.model))
             cells = [next(ends), *cells, next(ends)]
         table.add_row(outcome.label, *cells)
     return table
+
+
+def unlike(found: Factorial, outcome: Outcome) -> list[tuple[str, pd.Series]]:
+    """The effects of missing indecision under either values, where their average hides them.
+
+    That is where they differ detectably (the interaction), or one is detectable and one is not.
+    """
+    got = [row(_of(found.effects, effect=effect), outcome) for effect in (INTERACTION, *_MISSING)]
+    known = [each for each in got if each is not None and np.isfinite(each["value"])]
+    if len(known) < len(got):
+        return []
+    differ, human, model = map(detectable, known)
+    simple = zip(_MISSING.values(), known[1:], strict=True)
+    return list(simple) if differ or human != model else []
+
+
+def _beneath(found: Factorial, outcome: Outcome) -> str:
+    parts = unlike(found, outcome)
+    return "".join(f"\n{whose}: {_interval(each, outcome)}" for whose, each in parts)
 
 
 def _effects_table(found: Factorial, rows: Iterable[Outcome], title: str) -> Table:
@@ -192,9 +238,11 @@ def _effects_table(found: Factorial, rows: Iterable[Outcome], title: str) -> Tab
     few = " Few worlds: intervals are rough." if found.design.study.worlds < FEW_WORLDS else ""
     table.caption = (
         "Human with coin + misalignment + missing indecision = the model's values without coin; "
-        "+ rest (temperature, position) = the model as used; ratios multiply. Misalignment and "
-        "missing indecision are average main effects: each holds half of their interaction. Bold: "
-        f"the interval excludes no effect; not adjusted for many comparisons.{few}"
+        "+ rest (temperature, position, its own coin) = the model as used; ratios multiply. "
+        "Misalignment and missing indecision are average main effects: each holds half of their "
+        "interaction. Where it hides two unlike effects of missing indecision, they stand beneath "
+        "it, by whose values. Bold: the interval excludes no effect; not adjusted for many "
+        f"comparisons.{few}"
     )
     return _fill(table, found, rows, shown)
 
@@ -245,7 +293,7 @@ def _factor_table(found: Factorial, outcome: Outcome) -> Table:
         for effect in OF_FACTORS:
             of_effect = _of(here, effect=effect)
             change = row(_of(of_effect, quantity="change"), outcome)
-            mark = " *" if change is not None and detectable(change, outcome) else ""
+            mark = " *" if change is not None and detectable(change) else ""
             cells.append(_interval(row(_of(of_effect, quantity="effect"), outcome), outcome) + mark)
         said = changed or f"coin removed by {found.design.mode}"
         table.add_row(factor, escape(said), *cells)
@@ -262,9 +310,30 @@ def effect_sentences(found: Factorial) -> list[str]:
     rows = [*headlines(*_MAIN), *groups]
     who = {MISALIGNMENT: "Misalignment", INDECISION: "Missing indecision", REST: "The rest"}
     who |= {INTERACTION: "Their interaction", PEOPLE: "People against people"}
-    return [
+    said = [
         f"{name}. {verdict(_of(found.effects, effect=effect), rows)}"
         for effect, name in who.items()
+    ]
+    hidden = []
+    for outcome in rows:
+        parts = [f"{amount(each, outcome)} with {whose}" for whose, each in unlike(found, outcome)]
+        if parts:
+            hidden.append(f"{outcome.label} {', '.join(parts)}")
+    if hidden:
+        said.append(f"Missing indecision is not one effect in {'; '.join(hidden)}.")
+    return said
+
+
+def weak_values(found: Factorial) -> list[str]:
+    """A warning for each calibrated policy whose values decide next to nothing."""
+    table = found.calibration.dropna(subset=["spread", "spread_other"])
+    table = table[(table["factor"] == 1) & (table["spread"] < WEAK * table["spread_other"])]
+    return [
+        f"The values in {each.arm} are weak: on the frozen pairs the SD of utility gaps is "
+        f"{each.spread:.3f}, against {each.spread_other:.3f} for {found.design.human} (under "
+        f"{WEAK:g} of it, A). They are near a lottery, with the coin or without: removing it "
+        "hardly changes whom they choose, and their misalignment is mostly having no values."
+        for each in table.itertuples()
     ]
 
 
@@ -281,7 +350,7 @@ def factor_sentences(found: Factorial, drawn: Sequence[Outcome]) -> list[str]:
                     got = row(_of(here, effect=effect), outcome)
                     if got is None or not np.isfinite(got["value"]):
                         continue
-                    if detectable(got, outcome):
+                    if detectable(got):
                         what = f"{effect} on {outcome.label} under {level}"
                         moved.append(f"{what} {amount(got, outcome)}")
                     else:
@@ -300,7 +369,9 @@ def draw(found: Factorial, drawn: Sequence[Outcome]) -> None:
     caption = (
         f"Population {study.population}, {study.worlds} worlds, {study.tie_seeds} tie seeds, "
         f"{study.years:g} years, seed {study.seed}, discretion {study.discretion}. Coin removed by "
-        f"{design.mode}; temperature: from there to the likeliest answer always"
+        f"{design.mode}"
     )
+    if _split(found):
+        caption += "; temperature: from there to the likeliest answer always"
     plot = effects(found.base.levels, found.effects, design.cells(), design.model, panels, caption)
     save_figures({"effects": plot}, Path(study.out) / "figures")

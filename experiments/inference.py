@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from experiments.series import reference_group
-from measures.registry import MEASURES
+from measures.registry import MEASURES, is_invariant
 from measures.table import Floats
 from measures.table import levels as levels_of
 from populations.errors import InputError
@@ -19,7 +19,7 @@ KEY = ["measure", "grouping", "group"]
 RATES = ("transplant_rate", "mortality_rate")
 LEVEL = 0.05
 _SHARES = ("share", "probability", "index in [0, 1]")
-_ROUNDING = 1e-12  # differences this small, absolutely or relatively, are none
+ROUNDING = 1e-12  # differences this small, absolutely or relatively, are none
 
 
 class Question(NamedTuple):
@@ -59,11 +59,19 @@ DECLARED: tuple[Question, ...] = (
 
 
 def check_declared(declared: Sequence[Question]) -> None:
-    """Raise InputError unless every question is about a known measure and group, each once."""
+    """Raise InputError unless every question is about a known measure and group, each once.
+
+    What is nearly the same under every policy is no outcome of one, and no question.
+    """
     asked = [(question.measure, question.grouping, question.group) for question in declared]
     for measure, grouping, group in asked:
         if measure.partition(".")[0] not in MEASURES:
             raise InputError(f"declared: measure {measure!r}: see `equipoise measures`")
+        if is_invariant(measure):
+            raise InputError(
+                f"declared: measure {measure!r}: is nearly the same under every policy, so no "
+                "outcome of one; see `equipoise measures`"
+            )
         known = ("all",) if grouping == "all" else levels_of(grouping)
         if group not in known:
             raise InputError(
@@ -105,7 +113,7 @@ def paired(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
         base, on=["world", *KEY], suffixes=("", "_reference")
     )
     mine, theirs = pairs["value"], pairs.pop("value_reference")
-    same = np.isclose(mine, theirs, rtol=_ROUNDING, atol=_ROUNDING)
+    same = np.isclose(mine, theirs, rtol=ROUNDING, atol=ROUNDING)
     return pairs.assign(value=(mine - theirs).mask(same, 0.0))
 
 
@@ -137,32 +145,38 @@ def half_width(std: ArrayLike, n: ArrayLike) -> Floats:
     return np.asarray(quantile * np.asarray(std) / np.sqrt(sizes), dtype=np.float64)
 
 
-def _summarise(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Mean, 95 % t interval and two-sided p over worlds of ``value`` by ``keys``.
+def summarise(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Mean, 95 % t interval and standard ``error`` over worlds of ``value`` by ``keys``.
 
     Undefined unless defined in every world: the worlds where, say, a median is not reached are not
-    like the others.
+    like the others. Where all worlds agree the error is 0.
     """
     grouped = values.groupby(keys, sort=False)["value"]
     table = grouped.agg(["mean", "std", "count", "size"]).reset_index()
     worlds, everywhere = table.pop("count"), table.pop("size")
     mean = table.pop("mean").where(worlds == everywhere)
     std = table.pop("std")
-    std = std.mask(std <= _ROUNDING * np.maximum(1.0, mean.abs()), 0.0)
+    std = std.mask(std <= ROUNDING * np.maximum(1.0, mean.abs()), 0.0)
     half = half_width(std, worlds)
     table = table.assign(value=mean, low=mean - half, high=mean + half, worlds=worlds)
-    return table.assign(p=_p(mean, std, worlds))
+    return table.assign(error=std / np.sqrt(worlds))
 
 
-def _p(mean: pd.Series, std: pd.Series, worlds: pd.Series) -> Floats:
-    """Two-sided p of no difference. Where all worlds agree exactly: 1 if on none, 0 if on some."""
-    error = (std / np.sqrt(worlds)).to_numpy()
-    size = mean.abs().to_numpy()
-    agreed = np.where(size > _ROUNDING, np.inf, 0.0)
-    score = np.divide(size, error, out=agreed, where=error != 0)
+def tested(table: pd.DataFrame) -> pd.DataFrame:
+    """Summaries of differences, ``error`` replaced by the two-sided ``p`` of none.
+
+    Where all worlds agree on some difference there is no variance for a t test, and no interval;
+    p is that of the two-sided sign test, 2 (1/2)^worlds (D).
+    """
+    size, worlds = table["value"].abs().to_numpy(), table["worlds"].to_numpy()
+    error = table.pop("error").to_numpy()
     known = np.isfinite(size) & np.isfinite(error)
-    freedom = np.where(known, np.maximum(worlds - 1, 1), np.nan)
-    return np.asarray(2 * student.sf(np.where(known, score, np.nan), freedom), dtype=np.float64)
+    score = np.divide(size, error, out=np.zeros_like(size), where=known & (error > 0))
+    p = 2 * student.sf(score, np.maximum(worlds - 1, 1))
+    agreed = known & (error == 0) & (size > ROUNDING)
+    p = np.where(agreed, np.exp2(1.0 - worlds), np.where(known, p, np.nan))
+    table.loc[agreed, ["low", "high"]] = np.nan
+    return table.assign(p=p)
 
 
 def _unlogged(table: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +204,7 @@ def levels(measures: pd.DataFrame, also_shares: Collection[str] = ()) -> pd.Data
         the delta method, s / (m (1 - m)), around the logit of the mean m, so that it stays within
         0 and 1 and its centre is still the mean (D).
     """
-    table = _summarise(by_world(measures), ["arm", *KEY]).drop(columns="p")
+    table = summarise(by_world(measures), ["arm", *KEY]).drop(columns="error")
     mean = table["value"]
     known = shares(measures).union(also_shares)
     inner = table["measure"].isin(known) & (mean > 0) & (mean < 1)
@@ -219,19 +233,22 @@ def differences(
     DataFrame
         As ``levels``; ``value`` is the mean over worlds of arm minus reference in the same world,
         for ratios arm divided by reference, on the log scale. ``p`` is that of the two-sided
-        paired t test over worlds (of equal logarithms for ratios). ``family`` is "declared" or
-        "exploratory". ``p_holm`` is p adjusted for all declared tests that could be made (Holm
-        1979, M); NaN where exploratory. Intervals of shares end at -1 and 1.
+        paired t test over worlds (of equal logarithms for ratios). Where the difference is the
+        same in every world, and not none, it is that of the sign test, and the interval is NaN.
+        ``family`` is "declared", "exploratory" or "invariant" (nearly the same under every policy,
+        so no outcome of one). ``p_holm`` is p adjusted for all declared tests that could be made
+        (Holm 1979, M); NaN where not declared. Intervals of shares end at -1 and 1.
     """
-    table = _summarise(paired(measures, reference), ["arm", *KEY])
+    table = tested(summarise(paired(measures, reference), ["arm", *KEY]))
     bounded = table["measure"].isin(shares(measures))
     table.loc[bounded, ["low", "high"]] = table.loc[bounded, ["low", "high"]].clip(-1.0, 1.0)
     asked = {(question.measure, question.grouping, question.group) for question in declared}
     ours = [key in asked for key in table[KEY].itertuples(index=False, name=None)]
-    table["family"] = np.where(ours, "declared", "exploratory")
-    tested = table.index[np.array(ours, dtype=bool) & table["p"].notna()]
+    others = np.where(table["measure"].map(is_invariant), "invariant", "exploratory")
+    table["family"] = np.where(ours, "declared", others)
+    family = table.index[np.array(ours, dtype=bool) & table["p"].notna()]
     table["p_holm"] = np.nan
-    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].to_numpy())
+    table.loc[family, "p_holm"] = holm(table.loc[family, "p"].to_numpy())
     return _unlogged(table)
 
 
@@ -260,5 +277,16 @@ def contrast(measures: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFra
     worlds = by_world(measures)
     table = worlds.pivot(index=["world", *KEY], columns="arm", values="value")[list(weights)]
     total = (table * pd.Series(weights)).sum(axis=1, skipna=False)
-    total = total.mask(total.abs() <= _ROUNDING * table.abs().max(axis=1).clip(lower=1.0), 0.0)
-    return _unlogged(_summarise(total.rename("value").reset_index(), KEY))
+    total = total.mask(total.abs() <= ROUNDING * table.abs().max(axis=1).clip(lower=1.0), 0.0)
+    return _unlogged(tested(summarise(total.rename("value").reset_index(), KEY)))
+
+
+def detectable(found: pd.Series) -> bool:
+    """Whether a difference, a row with ``low, high, p``, is told from none, not adjusted.
+
+    By its 95 % interval; by p where all worlds agree and there is none.
+    """
+    if not np.isfinite(found["low"]):
+        return bool(found["p"] < LEVEL)
+    none = 1.0 if str(found["measure"]).endswith("_ratio") else 0.0
+    return bool(found["low"] > none or found["high"] < none)

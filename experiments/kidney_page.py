@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.align import Report
-from experiments.inference import contrast
+from experiments.inference import contrast, detectable
 from experiments.kidney_groups import GROUPS
-from experiments.sentences import Outcome, amount, detectable, headlines, row, verdict
+from experiments.sentences import Outcome, amount, headlines, row, verdict
 from experiments.study import Study
 from experiments.tables import number
 
@@ -234,7 +234,7 @@ def _cell(differences: pd.DataFrame, outcome: Outcome) -> str:
     if got is None or not np.isfinite(got["value"]):
         return "-"
     text = amount(got, outcome)
-    return f"**{text}**" if detectable(got, outcome) else text
+    return f"**{text}**" if detectable(got) else text
 
 
 def _groups(found: Found) -> list[Outcome]:
@@ -252,7 +252,7 @@ def _whom(found: Found, differences: pd.DataFrame) -> str:
     clear = []
     for outcome in _groups(found):
         got = row(differences, outcome)
-        if got is not None and np.isfinite(got["value"]) and detectable(got, outcome):
+        if got is not None and np.isfinite(got["value"]) and detectable(got):
             clear.append((float(got["value"]), f"{outcome.label} {amount(got, outcome)}"))
     said = []
     for word, sign in (("more", 1), ("less", -1)):
@@ -296,10 +296,10 @@ def _repair(rows: Sequence[pd.Series | None], outcome: Outcome) -> tuple[str, st
     if gap is None or left is None or change is None or not np.isfinite(change["value"]):
         return "none", f"{outcome.label} (undefined)"
     text = f"{outcome.label} from {amount(gap, outcome)} to {amount(left, outcome)}"
-    before, after = detectable(gap, outcome), detectable(left, outcome)
+    before, after = detectable(gap), detectable(left)
     if not before and not after:
         return "none", outcome.label
-    moved = detectable(change, outcome)
+    moved = detectable(change)
     if moved and abs(left["value"]) >= abs(gap["value"]):
         return "worse", text
     if not before:

@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 import measures  # noqa: F401  (fills the registry)
+from experiments.conflict import DEFINITIONS
 from measures.registry import MEASURES, Measure
 from populations.errors import InputError, did_you_mean
 from populations.presets import TAGS
@@ -90,7 +91,7 @@ def card_lines(card: Measure) -> list[Line]:
     return [
         Line("What it is", card.description),
         *([Line("Details", details)] if details else []),
-        *([Line("Never an outcome", NEVER_AN_OUTCOME)] if card.policy_invariant else []),
+        *([Line("Never an outcome", never)] if (never := _never(card)) else []),
         Line("Formula", card.formula),
         Line("Unit", card.unit),
         Line("Better", _DIRECTIONS[card.direction]),
@@ -100,6 +101,30 @@ def card_lines(card: Measure) -> list[Line]:
         Line("Source", card.source),
         Line("Computed from", f"{_READS[card.reads]}; {_BY[card.by]}"),
     ]
+
+
+# Measures that compare with what the reference policy would have done.
+_OF_THE_REFERENCE = (
+    *("broome_gap", "conditional_parity", "equal_chance_gap", "equal_opportunity"),
+    *("tie_ledger", "distance"),
+)
+_SCORES = {
+    "value": "the value",
+    "minus": "the value with a minus sign: more is better",
+    "below one": "1 minus the ratio of the lowest group to the highest",
+    "below four fifths": "how far that ratio is below 0.8",
+    "gap": "1 minus the lowest group's ratio over the highest's",
+    "misplaced": "share of wins that went to another group than fair lots would have had it",
+    "excess": "excess over independent failures, as a part of what one rule without lots gives",
+}
+
+
+def _never(card: Measure) -> str:
+    """That a card, or which of its details, is no outcome of a policy; or nothing."""
+    if card.policy_invariant:
+        return NEVER_AN_OUTCOME
+    names = ", ".join(f"`{card.name}.{detail}`" for detail in card.invariant_details)
+    return f"{names}: {NEVER_AN_OUTCOME}" if names else ""
 
 
 def _details(card: Measure) -> str:
@@ -117,14 +142,40 @@ def discipline(card: Measure) -> str:
 def markdown() -> str:
     """`docs/measures.md`: every card whole, by discipline, with the tags of sources explained."""
     tags = "\n".join(f"- **{tag}**: {said}" for tag, said in TAGS.items() if tag != "user")
-    invariant = [card for card in MEASURES.values() if card.policy_invariant]
-    listed = "\n".join(f"- `{card.name}`: {_escaped(card.description)}" for card in invariant)
+    listed = "\n".join(line for card in MEASURES.values() for line in _invariant(card))
     parts = [_INTRODUCTION.format(tags=tags, invariant=listed)]
     for heading in sorted({discipline(card) for card in MEASURES.values()}, key=str.lower):
         parts.append(f"## {heading[:1].upper()}{heading[1:]}\n")
         cards = [card for card in MEASURES.values() if discipline(card) == heading]
         parts += [_section(card) for card in sorted(cards, key=lambda card: card.name)]
-    return "\n".join(parts)
+    return "\n".join([*parts, _definitions()])
+
+
+def _definitions() -> str:
+    """The definitions that a study ranks its arms by."""
+    lines = [
+        "## Definitions of fairness that are ranked",
+        "",
+        "What the conflict matrix of a study ranks its policies by; smaller is fairer. Definitions "
+        "marked * take the reference policy's choices for their ideal, so that the reference comes "
+        "first by construction, or nearly.",
+        "",
+        "| definition | row it is read from | by | score |",
+        "|---|---|---|---|",
+    ]
+    for each in DEFINITIONS:
+        mark = " *" if each.measure.partition(".")[0] in _OF_THE_REFERENCE else ""
+        said = _SCORES[each.score]
+        lines.append(f"| {each.name}{mark} | `{each.measure}` | {each.grouping} | {said} |")
+    return "\n".join([*lines, ""])
+
+
+def _invariant(card: Measure) -> list[str]:
+    """A card's part in the list of what is never an outcome."""
+    if card.policy_invariant:
+        return [f"- `{card.name}`: {_escaped(card.description)}"]
+    details = card.invariant_details
+    return [f"- `{card.name}.{detail}`: a detail of `{card.name}`" for detail in details]
 
 
 def _section(card: Measure) -> str:

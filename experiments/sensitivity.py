@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.arms import make_arm
-from experiments.inference import RATES, Question, by_world, half_width
+from experiments.inference import RATES, ROUNDING, Question, by_world, half_width
 from experiments.progress import Progress, silent
 from experiments.runner import Task, make_tasks, read_frame, run_tasks
 from experiments.sensitivity_analysis import noise, screening, variance_shares
@@ -54,7 +54,8 @@ class Sensitivity:
     design : DataFrame
         ``design`` ("middle", "morris", "sobol"), ``point``, one column per parameter, and ``arm,
         measure, grouping, group, value, low, high, worlds``: the contrast at every point with its
-        95 % t interval over worlds.
+        95 % t interval over worlds; none where all worlds agree on some difference, since then
+        there is no variance to tell from.
     left_out : dict
         Question and arm, as text, to why it was left out.
     """
@@ -283,6 +284,8 @@ def _design_rows(
     for key, table in found.items():
         mean, worlds = table.mean(axis=1), table.shape[1]
         half = half_width(table.std(axis=1, ddof=1), worlds) if worlds > 1 else np.nan
+        agreed = (np.ptp(table, axis=1) <= ROUNDING) & (np.abs(mean) > ROUNDING)
+        half = np.where(agreed, np.nan, half)
         at_point = at.assign(**dict(zip(KEY, key, strict=True)))
         at_point = at_point.assign(value=mean, low=mean - half, high=mean + half, worlds=worlds)
         at_point.insert(0, "point", range(len(at)))

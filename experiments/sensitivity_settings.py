@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.inference import Question, check_declared
 from experiments.sensitivity_design import MOST_SOBOL, Range, policy_at, ranges_of
 from experiments.study import Study
-from measures.registry import MEASURES
+from measures.registry import MEASURES, is_invariant
 from policies.registry import make_policy
 from populations.errors import InputError, did_you_mean
 
@@ -82,7 +82,7 @@ def check(settings: Settings) -> list[Range]:
         if name not in MEASURES:
             hint = did_you_mean(name, MEASURES)
             raise InputError(f"--measure {asked.measure}: {hint}see `equipoise measures`")
-        if MEASURES[name].policy_invariant:
+        if is_invariant(asked.measure):
             raise InputError(
                 f"--measure {asked.measure}: is nearly the same under every policy, so no "
                 "outcome of one; see `equipoise measures`"

@@ -22,6 +22,10 @@ _HEADINGS = {
     "S1": "first-order share",
     "ST": "total share",
 }
+_UNADJUSTED = (
+    "that is not adjusted for so many points, and all have the same worlds, so one chance moves "
+    "them together"
+)
 _EXPLAINED = (
     "Effects are per whole range, in units of the contrast. mu*: mean size of an effect; sigma "
     "beside it: not linear, or depending on other parameters. Shares are of the variance over the "
@@ -69,20 +73,23 @@ def _sign(design: pd.DataFrame, middle: pd.Series) -> str:
     if not design["value"].any():
         return "It is none at every point."
     above, below = design["low"] > 0, design["high"] < 0
-    if not design["low"].notna().all():
+    if design["worlds"].max() < 2:
         n = int((np.sign(design["value"]) == -np.sign(middle["value"])).sum())
         other = f"is the other at {n} of {points} points" if n else "is the same at every point"
         return f"Its sign {other}; one world does not tell chance from effect."
-    if middle["low"] <= 0 <= middle["high"]:
+    if not (middle["low"] > 0 or middle["high"] < 0):
         return (
-            "There it is not told from none; it is detectably above at "
-            f"{int(above.sum())} and below at {int(below.sum())} of {points} points."
+            f"There it is not told from none. Taken one by one, {int(above.sum())} of {points} "
+            f"points have an interval above none and {int(below.sum())} one below; {_UNADJUSTED}."
         )
     opposite = int((np.sign(design["value"]) == -np.sign(middle["value"])).sum())
     if not opposite:
         return "Its sign is the same at every point."
     sure = int((below if middle["value"] > 0 else above).sum())
-    return f"Its sign changes: {opposite} of {points} points, {sure or 'none'} of them detectably."
+    return (
+        f"Its sign changes: {opposite} of {points} points, {sure or 'none'} of them with an "
+        f"interval that excludes none; {_UNADJUSTED}."
+    )
 
 
 def _hangs_on(indices: pd.DataFrame) -> str:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.tables import HEADLINES, number
+from experiments.headlines import HEADLINES
+from experiments.inference import detectable
+from experiments.tables import number
 
 
 class Outcome(NamedTuple):
@@ -52,18 +54,18 @@ def row(values: pd.DataFrame, outcome: Outcome) -> pd.Series | None:
     return here.iloc[0] if len(here) else None
 
 
-def detectable(found: pd.Series, outcome: Outcome) -> bool:
-    """Whether the 95 % interval of a difference excludes none."""
-    none = 1.0 if outcome.is_ratio else 0.0
-    return bool(found["low"] > none or found["high"] < none)
-
-
 def amount(found: pd.Series, outcome: Outcome) -> str:
-    """A difference and its interval: "+0.12 (+0.05 to +0.19)", or "x 1.10 (1.02 to 1.18)"."""
+    """A difference and its interval: "+0.12 (+0.05 to +0.19)", or "x 1.10 (1.02 to 1.18)".
+
+    Where worlds agree there is none: "+1 (in each of 4 worlds)".
+    """
     signed = not outcome.is_ratio
     value, low, high = (number(found[key], outcome.how, signed) for key in ("value", "low", "high"))
     times = "x " if outcome.is_ratio else ""
-    return f"{times}{value} ({low} to {high})" if np.isfinite(found["low"]) else f"{times}{value}"
+    if np.isfinite(found["low"]):
+        return f"{times}{value} ({low} to {high})"
+    agreed = f" (in each of {found['worlds']:.0f} worlds)" if np.isfinite(found["p"]) else ""
+    return f"{times}{value}{agreed}"
 
 
 def verdict(differences: pd.DataFrame, outcomes: Iterable[Outcome]) -> str:
@@ -75,17 +77,21 @@ def verdict(differences: pd.DataFrame, outcomes: Iterable[Outcome]) -> str:
         Differences of one arm from what the sentence says it is compared with.
     outcomes : iterable of Outcome
     """
-    differs, same, unknown = [], [], []
+    differs, same, agreed, unknown = [], [], [], []
     for outcome in outcomes:
         found = row(differences, outcome)
         if found is None or not np.isfinite(found["value"]):
             unknown.append(outcome.label)
-        elif detectable(found, outcome):
+        elif detectable(found):
             differs.append(f"{outcome.label} {amount(found, outcome)}")
+        elif np.isfinite(found["p"]) and not np.isfinite(found["low"]):
+            agreed.append(f"{outcome.label} {amount(found, outcome)}")
         else:
             same.append(f"{outcome.label} {amount(found, outcome)}")
     said = [f"Differs in {_listed(differs)}." if differs else ""]
     said.append(f"No detectable difference in {_listed(same)}." if same else "")
+    few = f"The same in every world, too few to rule out chance: {_listed(agreed)}."
+    said.append(few if agreed else "")
     said.append(f"Undefined in some world: {_listed(unknown)}." if unknown else "")
     return " ".join(part for part in said if part)
 

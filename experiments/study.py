@@ -90,11 +90,15 @@ class Study:
         arms = list(self.policies)
         if not arms or len(set(arms)) < len(arms):
             raise InputError(f"policies {', '.join(arms)!r}: expected one or more, each once")
-        for name, low in (("worlds", 1), ("tie_seeds", 1)):
+        for name, low in (("worlds", 1), ("tie_seeds", 1), ("worlds_most", 1)):
             if getattr(self, name) < low:
                 raise InputError(f"{name} = {getattr(self, name)}: expected at least {low}")
         check_run(self.years, self.seed)
         check_declared(self.declared)
+        if self.precision and len(arms) < 2:
+            raise InputError(
+                f"precision = {self.precision:g}: expected two policies or more to be compared"
+            )
         check_precision(self.precision, self.worlds, self.worlds_most, self.declared)
         if self.reference_arm not in arms:
             raise InputError(

@@ -12,26 +12,13 @@ from rich.text import Text
 
 from experiments import sequential, warm_up
 from experiments.compare import Results
+from experiments.headlines import HEADLINES, row_label
 from experiments.inference import LEVEL, RATES, Question, levels
 from experiments.series import reference_group
 from measures.table import levels as levels_of
 from populations.presets import TAGS, Population
+from populations.schema import AGE_BANDS
 
-# Label, measure and format of the rows of the main tables.
-HEADLINES: tuple[tuple[str, str, str], ...] = (
-    ("transplants per 100 person-years", "transplant_rate", ".1f"),
-    ("deaths per 100 person-years", "mortality_rate", ".2f"),
-    ("waiting at the end", "fate_counts.waiting", ",.0f"),
-    ("life-years by the end, per candidate", "life_years", ".3f"),
-    ("kidneys not used", "non_use", ".1%"),
-    ("transplanted within 3 years of listing", "cumulative_incidence.transplanted.3y", ".1%"),
-    ("median years to transplant", "time_to_transplant.p50", ".2f"),
-    ("recipient's place in the list", "winner_position", ",.0f"),
-    ("decisions left to lots", "indecision_rate", ".1%"),
-    ("misalignment M", "misalignment", ".3f"),
-    ("over-decisiveness I", "over_decisiveness", ".3f"),
-    ("determinism D", "ex_ante.determinism", ".3f"),
-)
 WAYS = {
     "surrogate": "it acts through a fitted surrogate",
     "table": "it acts through the table of its answers to every pair of profiles",
@@ -72,6 +59,7 @@ def print_results(results: Results, console: Console) -> None:
     if results.precision:
         console.print(sequential.sentence(results.precision), markup=False)
     console.print(_access_table(results))
+    console.print(_deaths_table(results))
     if len(results.ledger):
         console.print(_ledger_table(results))
     _print_steady(results, console)
@@ -129,14 +117,9 @@ def _headline(headline: tuple[str, str, str]) -> _Row:
 def _asked(question: Question) -> _Row:
     """A declared question's row, named as in the other tables where it is there."""
     measure, grouping, group, _ = question
-    known = {name: (label, how) for label, name, how in HEADLINES}
-    ratio = measure.endswith("_ratio")
-    label, how = known.get(measure, (measure, ".2f" if ratio else ".3g"))
-    if ratio:
-        name = "transplant rates" if measure == "transplant_rate_ratio" else measure
-        label = f"{name}, {group} : {reference_group(grouping)}"
-    elif grouping != "all":
-        label = f"{label}, {group}"
+    known = {name: how for _, name, how in HEADLINES}
+    how = known.get(measure, ".2f" if measure.endswith("_ratio") else ".3g")
+    label = row_label(measure, grouping, group)
     return _Row(label, how, measure, grouping, group)
 
 
@@ -144,7 +127,7 @@ def _table(title: str, first: str, arms: Iterable[str]) -> Table:
     table = Table(title=title)
     table.add_column(first)
     for arm in arms:
-        table.add_column(escape(arm), justify="right")
+        table.add_column(escape(arm), justify="right", overflow="fold")
     return table
 
 
@@ -205,7 +188,8 @@ def _difference(row: pd.Series, how: str) -> str:
     value, low, high = (number(row[name], how, not ratio) for name in ("value", "low", "high"))
     value = f"x {value}" if ratio else value
     value = f"[bold]{value} *[/]" if row["p_holm"] < LEVEL else value
-    return f"{value}\n({low}, {high})"
+    agreed = np.isfinite(row["p"]) and not np.isfinite(row["low"])
+    return f"{value}\n(in every world)" if agreed else f"{value}\n({low}, {high})"
 
 
 def _access_table(results: Results) -> Table:
@@ -218,6 +202,14 @@ def _access_table(results: Results) -> Table:
     ]
     _fill(table, results.levels, results.arms, rows, _level)
     table.caption = "1.00 is parity. '-': undefined, since a group had no transplant in some world."
+    return table
+
+
+def _deaths_table(results: Results) -> Table:
+    """Who dies: in people, since a group kept waiting has more person-years to die in."""
+    table = _table("Deaths on the list by age (people in a world, means)", "age", results.arms)
+    rows = [_Row(band, ",.0f", "fate_counts.died", "age_band", band) for band in AGE_BANDS]
+    _fill(table, results.levels, results.arms, rows, _level)
     return table
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from measures.inequality import chance_variance, transplanted_by_seed
 from measures.registry import measure
-from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, tidy, totals
+from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, tidy, totals, with_lottery
 from sim.record import Record
 
 CLASSES = 10  # of equal claim: tenths of the candidates
@@ -54,7 +54,7 @@ def broome_gap(record: Record, by: str | None = None) -> pd.DataFrame:
         for row, share, claim in zip(rows[1:], given, claims, strict=True):
             row |= {"value": share - claim, "numerator": share, "denominator": claim}
     rows[0]["value"] = float(np.abs(given - claims).sum()) / 2
-    return tidy(rows)
+    return with_lottery(tidy(rows), record)
 
 
 def equal_claims(claims: Floats, n_classes: int) -> NDArray[np.intp]:

@@ -214,7 +214,9 @@ def _against_reference(record: Record, name: str) -> pd.DataFrame:
     direction="lower",
     discipline="alignment",
     protects="those the reference would have considered",
-    cannot_see="how bad the wrong choice is in life-years; every fault of the reference itself",
+    cannot_see="how bad the wrong choice is in life-years; every fault of the reference itself; "
+    "that a policy always takes the same few of those the reference considers, for which M is 0 "
+    "(read over_decisiveness with it)",
     source="D",
     by="never",
 )
@@ -229,8 +231,9 @@ def misalignment(record: Record) -> pd.DataFrame:
     direction="lower",
     discipline="alignment, ethics of lotteries",
     protects=_LOTS,
-    cannot_see="whether the concentration fell on the reference's own first choice; lottery "
-    "numbers for life, whose chances are even at every kidney and settled before the first",
+    cannot_see="which way chance moved within H: even lots have I > 0 where the reference is not "
+    "even (read entropy_gap for the way); whether it fell on the reference's own first choice; "
+    "lottery numbers for life, whose chances are even at every kidney and settled before the first",
     source="D",
     by="never",
 )
@@ -252,3 +255,19 @@ def over_decisiveness(record: Record) -> pd.DataFrame:
 def distance(record: Record) -> pd.DataFrame:
     """Mean distance of decisions from the reference policy's (``detail="full"``)."""
     return _against_reference(record, "distance")
+
+
+@measure(
+    formula="mean over kidneys of H(h) - H(q), entropies of the reference's and policy's chances",
+    unit="nats",
+    direction="none",
+    discipline="information theory, alignment",
+    protects=_LOTS,
+    cannot_see="whom the chances favour; above 0 the policy is surer than the reference, below 0 "
+    "less sure, and 0 may be a mean of both",
+    source="difference of Shannon entropies (D)",
+    by="never",
+)
+def entropy_gap(record: Record) -> pd.DataFrame:
+    """How much surer of its choices a policy is than the reference (``detail="full"``)."""
+    return _against_reference(record, "entropy_gap")

@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 
 from measures.inequality import transplanted_by_seed
 from measures.registry import measure
-from measures.survival import clopper_pearson
 from measures.table import Floats, groups, tidy
 from sim.record import Record
 
 
 @measure(
     formula="share of candidates transplanted under none of the K tie seeds; independent: product "
-    "over tie seeds of the group's shares not transplanted; exact binomial interval",
+    "over tie seeds of the group's shares not transplanted",
     unit="share of candidates",
     direction="lower",
     discipline="algorithmic monoculture",
     protects="those failed by every hospital",
-    cannot_see="that it falls with the number of tie seeds (compare arms of one study); that all "
+    cannot_see="that it falls with the number of tie seeds (compare arms of one study); that "
+    "without lots it is the share not transplanted, which the supply of kidneys fixes; that all "
     "differ in need and in how long they can wait, which fails the same people everywhere under "
     "any policy",
     source="systemic exclusion rate: Jain, Creel & Wilson 2024 (R); baseline of independent "
     "failures: Toups et al. 2023 (R2)",
+    invariant_details=("independent",),
     reads="tie_seeds",
 )
 def systemic_exclusion(records: Sequence[Record], by: str | None = None) -> pd.DataFrame:
@@ -56,8 +57,9 @@ def systemic_exclusion(records: Sequence[Record], by: str | None = None) -> pd.D
         people = mine.shape[1]
         if people:
             count = int(mine.all(axis=0).sum())
-            low, high = clopper_pearson(np.array([count]), np.array([people]))
-            observed |= {"value": count / people, "low": low[0], "high": high[0], "note": note}
+            # No interval: candidates compete for the same kidneys, so they are no independent
+            # trials; without lots the count is hardly free at all.
+            observed |= {"value": count / people, "note": note}
             observed |= {"numerator": count, "denominator": people}
             independent |= {"value": float(mine.mean(axis=1).prod()), "note": note}
             independent["denominator"] = people

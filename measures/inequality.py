@@ -14,7 +14,15 @@ from scipy.special import xlogy
 
 from measures.outcomes import years_lived
 from measures.registry import measure
-from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, tidy
+from measures.table import (
+    FULL_DETAIL_ONLY,
+    Floats,
+    about_lottery,
+    column,
+    groups,
+    tidy,
+    with_lottery,
+)
 from populations.errors import InputError
 from sim.record import Record
 
@@ -207,6 +215,7 @@ def _chances_by_seed(records: Sequence[Record]) -> Floats | None:
     "on outcomes, less where it rests on chances given (D is not). Chances given are those of "
     "being offered a kidney first, before any centre has answered",
     source="determinism index and its estimator (D); Gini (M)",
+    invariant_details=("gini_ex_post",),
     reads="tie_seeds",
     by="never",
 )
@@ -224,12 +233,14 @@ def ex_ante(records: Sequence[Record]) -> pd.DataFrame:
     """
     drawn = transplanted_by_seed(records, "ex_ante")
     chance = _chances_by_seed(records)
+    about = about_lottery(records[0])
     answers = {
         "determinism": (determinism_index(drawn), ""),
         "gini": (
             gini((drawn if chance is None else chance).mean(axis=0)),
             f"of {'outcomes' if chance is None else 'chances given'} averaged over {len(records)} "
-            "tie seeds: too high, the more so the fewer they are",
+            "tie seeds: too high, the more so the fewer they are"
+            + (f"; {about}" if about and chance is not None else ""),
         ),
         "gini_ex_post": (float(np.mean([gini(row) for row in drawn])), ""),
     }
@@ -359,4 +370,5 @@ def chance_inequality(record: Record, by: str | None = None) -> pd.DataFrame:
         nothing = np.zeros(len(record.fates))
         return _index_rows("chance_inequality", record, by, nothing, FULL_DETAIL_ONLY)
     chance = column(record.fates, "chance")
-    return _index_rows("chance_inequality", record, by, chance, "nobody was given a chance")
+    rows = _index_rows("chance_inequality", record, by, chance, "nobody was given a chance")
+    return with_lottery(rows, record)

@@ -18,7 +18,7 @@ from measures.inequality import determinism_index, transplanted_by_seed
 from measures.rates import PER, Z, garwood
 from measures.registry import measure
 from measures.survival import Curve, aalen_johansen, interval
-from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, tidy
+from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, tidy, with_lottery
 from sim.record import Record
 
 FAIR_SHARES: tuple[float, ...] = (0.5, 0.1, 0.01)  # of candidates whom fair lots leave without
@@ -87,13 +87,16 @@ def tilted_limits(count: int, p: Floats) -> tuple[float, float]:
 
 
 @measure(
-    formula="O/E: draws within H won by the group over the sum of its members' fair shares s_i; "
-    "score interval; exact two-sided p of O as a sum of independent trials (Poisson-binomial)",
+    formula="O/E: draws within H won by the group over the sum of its members' fair shares s_i = "
+    "h_i / sum of h in H, h the reference's chances; score interval; exact two-sided p of O as a "
+    "sum of independent trials (Poisson-binomial)",
     unit="ratio, 1 = as fair lots would have it",
     direction="none",
     discipline="ethics of lotteries, epidemiology (observed over expected)",
     protects="groups against whom ties are broken",
     cannot_see="choices outside H (read misalignment and the rate ratios); who within a group; "
+    "why: where the reference is not even within H, other values, and even lots, are away from 1 "
+    "as a hidden tie-breaker is; "
     "where lottery numbers are for life, losers of earlier draws are expected to lose, so a group "
     "that waits longer may be below 1 by fair lots, and no interval is given",
     source="D; wins of one draw change who is in later ones, so p holds up to that (D)",
@@ -162,14 +165,15 @@ def _first_wins(record: Record, mine: NDArray[np.bool_]) -> Curve:
 
 @measure(
     formula="Kaplan-Meier share without a win when exposure, sum of -log(1 - s_i) over draws, has "
-    "reached -log f: f under fair lots, f = 50, 10, 1 %; starved: died without a win at exposure "
-    ">= -log 10 % per 100 candidates considered",
+    "reached -log f: f under fair lots drawn afresh, f = 50, 10, 1 %; starved: died without a win "
+    "at exposure >= -log 10 % per 100 candidates considered",
     unit="share of candidates; per 100 candidates ever in H",
     direction="lower",
     discipline="ethics of lotteries, survival analysis",
     protects="those who lose every tie: fair lots let nobody lose for ever",
     cannot_see="losses outside H; draws before the run began; an observed share near f says that "
-    "losers were spread as lots spread them, not that H was right",
+    "losers were spread as lots spread them, not that H was right; why: values other than the "
+    "reference's within H, and lottery numbers for life, leave losers as a tie-breaker does",
     source="under fair lots exposure at the first win is unit exponential, whatever ends a history "
     "(D)",
 )
@@ -195,14 +199,14 @@ def repeat_losers(record: Record, by: str | None = None) -> pd.DataFrame:
                 row |= found
             starved |= _starved(record, codes == i)
         rows += [*at, starved]
-    return tidy(rows)
+    return with_lottery(tidy(rows), record)
 
 
 def _shares_without(curve: Curve) -> list[dict[str, Any]]:
     rows = []
     for i, followed in enumerate(curve.at_risk):
         row: dict[str, Any] = {"denominator": followed, "note": ""}
-        if followed > 0:
+        if followed > 0 or curve.survival[i] == 0:  # once everybody has won, it stays at 0
             low, high = interval(curve.incidence[i, 0], curve.variance[i, 0])
             row |= {"value": curve.survival[i], "low": 1.0 - high, "high": 1.0 - low}
         else:

@@ -146,7 +146,8 @@ def mantel_haenszel(
         Sum of a N0 / T over sum of b N1 / T, T = N1 + N0; log interval with variance sum of
         (a + b) N1 N0 / T^2 over the product of the two sums (Greenland and Robins 1985, M). A
         stratum where nothing happened, or where one of the two has no person-time, adds nothing.
-        NaN where either sum is 0.
+        0, without limits, where nothing happened to the group; NaN where nothing happened to the
+        one it is compared with.
     """
     a, n1, b, n0 = (
         np.asarray(x, dtype=np.float64) for x in (events, years, base_events, base_years)
@@ -155,7 +156,7 @@ def mantel_haenszel(
     weight = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
     above, below = float((a * n0 * weight).sum()), float((b * n1 * weight).sum())
     if above == 0 or below == 0:
-        return float("nan"), float("nan"), float("nan")
+        return 0.0 if below > 0 else float("nan"), float("nan"), float("nan")
     error = np.sqrt(((a + b) * n1 * n0 * weight**2).sum() / (above * below))
     spread = float(np.exp(rates.Z * error))
     ratio = above / below

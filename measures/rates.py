@@ -258,7 +258,8 @@ def transplant_rate(
     discipline="transplant policy (OPTN, SRTR)",
     protects="those who die waiting",
     cannot_see="deaths after removal as too sick or after a transplant; which deaths a different "
-    "choice would have prevented",
+    "choice would have prevented; a group kept waiting has more person-years, so that its deaths "
+    "rise while its rate does not (read fate_counts.died with it)",
     source=_RATE_SOURCE,
 )
 def mortality_rate(

@@ -33,6 +33,8 @@ class Measure:
     policy_invariant : bool
         Nearly the same under every policy that leaves no kidney idle, so never to be read as the
         effect of a policy.
+    invariant_details : tuple of str
+        Dotted details of which that is true where it is not of the whole measure.
     reads : {"record", "tie_seeds", "judges", "arms"}
         What it is computed from: one record; records of one world under several tie seeds; the
         probabilities of two judges; or the measures of every run of a study, all arms together
@@ -53,12 +55,20 @@ class Measure:
     cannot_see: str
     source: str
     policy_invariant: bool
+    invariant_details: tuple[str, ...]
     reads: Reads
     by: Literal["never", "optional", "always"]
     function: Table
 
 
 MEASURES: dict[str, Measure] = {}
+
+
+def is_invariant(name: str) -> bool:
+    """Whether a measure, or a detail by its dotted name, is nearly the same under every policy."""
+    whole, _, detail = name.partition(".")
+    card = MEASURES.get(whole)
+    return card is not None and (card.policy_invariant or detail in card.invariant_details)
 
 
 def measure(
@@ -71,6 +81,7 @@ def measure(
     cannot_see: str,
     source: str,
     policy_invariant: bool = False,
+    invariant_details: tuple[str, ...] = (),
     reads: Reads = "record",
     by: Literal["never", "optional", "always"] = "optional",
 ) -> Callable[[F], F]:
@@ -91,6 +102,7 @@ def measure(
             cannot_see=cannot_see,
             source=source,
             policy_invariant=policy_invariant,
+            invariant_details=invariant_details,
             reads=reads,
             by=by,
             function=function,

@@ -23,6 +23,10 @@ COLUMNS: tuple[str, ...] = (
     "note",
 )
 FULL_DETAIL_ONLY = 'recorded only with detail="full"'
+_FOR_LIFE = (
+    "lottery numbers for life: chances as stated at each kidney, though who has lost before is "
+    "likelier to lose again"
+)
 Floats = NDArray[np.float64]
 
 
@@ -38,6 +42,18 @@ def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {name: [row.get(name, empty.get(name, np.nan)) for row in listed] for name in names}
     )
+
+
+def about_lottery(record: Record) -> str:
+    """What to know of chances where luck is drawn once for life; nothing where it is not."""
+    return _FOR_LIFE if record.meta.get("lottery") == "persistent" else ""
+
+
+def with_lottery(frame: pd.DataFrame, record: Record) -> pd.DataFrame:
+    """Rows about chances, with ``about_lottery`` as a note where there is none yet."""
+    plain = frame["value"].notna() & (frame["note"] == "")
+    frame.loc[plain, "note"] = about_lottery(record)
+    return frame
 
 
 def levels(by: str) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 Utilities of two fits are not on one scale, so the same lambda means more coins for whoever holds
 weaker values. Here lambda is chosen so that the mean P(coin) over a frozen set of pairs is the
-other's: what is left between the two is what they value, not how often they are undecided.
+other's. What is left between the two is what they value and how strongly: with weaker values
+answers are nearer to chance where no coin is tossed, too. Both scales are on the card.
 """
 
 from dataclasses import replace
@@ -45,10 +46,12 @@ def calibrated(policy: Davidson, other: Policy, factor: float = 1.0) -> Davidson
     Davidson
         Its card's ``calibration``: ``pairs``, ``factor``; ``log_tie_before`` (None if it never
         flipped) and ``log_tie``; mean P(coin) over the pairs ``coin_before`` (its advantage of
-        position in it), ``coin`` and ``coin_other``; and the curve by which a reader sees whether
-        more than the mean is alike: mean utility ``gap`` to the other in each sixth of the pairs,
-        mean P(coin) there, ``curve`` and ``curve_other``, and ``largest_gap`` between the two
-        (all None where the other is certain of a pair).
+        position in it), ``coin`` and ``coin_other``; the standard deviation over the pairs of the
+        difference in utility of the two patients, ``spread`` and ``spread_other``; and the curve by
+        which a reader sees whether more than the mean is alike: mean utility ``gap`` to the other
+        in each sixth of the pairs, mean P(coin) there, ``curve`` and ``curve_other``, and
+        ``largest_gap`` between the two (these and ``spread_other`` are None where the other is
+        certain of a pair).
 
     Raises
     ------
@@ -69,7 +72,7 @@ def calibrated(policy: Davidson, other: Policy, factor: float = 1.0) -> Davidson
         )
     before = _both_orders(policy, written)
     level = replace(policy, name=written, order=0.0)
-    log_tie = _solve(_gaps(level), target)
+    log_tie = _solve(np.abs(_differences(level)), target)
     found = replace(level, log_tie=log_tie, card={})
     after = _both_orders(found, written)
     card: dict[str, Any] = {
@@ -80,6 +83,7 @@ def calibrated(policy: Davidson, other: Policy, factor: float = 1.0) -> Davidson
         "coin_before": float(before[:, _COIN].mean()),
         "coin": float(after[:, _COIN].mean()),
         "coin_other": rate,
+        "spread": float(_differences(policy).std()),
         **_curves(after, people),
     }
     return replace(found, card={"calibration": card})
@@ -105,9 +109,9 @@ def _both_orders(judge: Judge, written: str) -> Chances:
         ) from error
 
 
-def _gaps(policy: Davidson) -> Chances:
+def _differences(policy: Davidson) -> Chances:
     a, b = _pairs()
-    return np.asarray(np.abs(policy.values(a) - policy.values(b)))
+    return np.asarray(policy.values(a) - policy.values(b))
 
 
 def _solve(gaps: Chances, target: float) -> float:
@@ -123,15 +127,17 @@ def _solve(gaps: Chances, target: float) -> float:
 
 
 def _curves(after: Chances, people: Chances) -> dict[str, Any]:
-    """How P(coin) falls as the other's utility gap widens, for both."""
+    """The other's spread, and how P(coin) falls as its utility gap widens, for both."""
     if np.any(people[:, :_COIN] <= 0):
-        return dict.fromkeys(("gap", "curve", "curve_other", "largest_gap"))
-    gap = np.abs(np.log(people[:, 0] / people[:, 1])) / 2
+        return dict.fromkeys(("spread_other", "gap", "curve", "curve_other", "largest_gap"))
+    difference = np.log(people[:, 0] / people[:, 1]) / 2
+    gap = np.abs(difference)
     edges = np.quantile(gap, np.linspace(0, 1, BINS + 1)[1:-1])
     bins = np.searchsorted(edges, gap, side="right")
     here = [bins == number for number in np.unique(bins)]
     curve, other = ([float(p[each, _COIN].mean()) for each in here] for p in (after, people))
     return {
+        "spread_other": float(difference.std()),
         "gap": [float(gap[each].mean()) for each in here],
         "curve": curve,
         "curve_other": other,

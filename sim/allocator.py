@@ -203,6 +203,7 @@ class Decision(NamedTuple):
     chance: float = np.nan
     position: int = -1
     entropy: float = np.nan
+    entropy_gap: float = np.nan
     distance: float = np.nan
     misalignment: float = np.nan
     over_decisiveness: float = np.nan

@@ -79,7 +79,9 @@ class Tally:
         self._weights = reference[inside]
         self._held += len(chances)
         kept = dict(zip(COMPARED, compared, strict=True))
-        return kept | {"entropy": float(entr(chances).sum())}
+        entropy = float(entr(chances).sum())
+        gap = float(entr(reference).sum()) - entropy
+        return kept | {"entropy": entropy, "entropy_gap": gap}
 
     def first_offer(self, kidney: int, row: int) -> None:
         """Enter who was offered the kidney first, of the decision entered last."""

@@ -1,7 +1,8 @@
 """Turning chances into a person: a fresh ticket for every kidney, or one lottery number for life.
 
-Either way a kidney goes to each candidate with the chance the policy gave them; what differs is
-whether luck with one kidney tells anything about the next.
+Before anything is known of their luck, a kidney goes to each candidate with the chance the policy
+gave them either way. With a number for life, luck with one kidney tells of the next: whoever has
+lost before is likelier to lose again than the chances stated at the kidney say.
 """
 
 import math

@@ -71,7 +71,8 @@ class Record:
         ``chance`` (the policy's chance for them), ``position`` (among the eligible, 0 = longest
         listed, -1 if unused), ``outcome`` ("transplanted", "refused", "no_candidate", or
         "withheld": the policy's ticket fell on nobody).
-        With ``detail="full"`` also ``entropy`` (nats) and, against the reference policy on the same
+        With ``detail="full"`` also ``entropy`` (nats), ``entropy_gap`` (the reference's entropy
+        minus it) and, against the reference policy on the same
         match run, ``distance`` (total variation) and its two parts, ``misalignment`` and
         ``over_decisiveness``.
     offers : DataFrame, one row per offer

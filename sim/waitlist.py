@@ -47,7 +47,7 @@ class Waitlist(mesa.Model):
         Keep whole-list figures of every decision, and the comparison with a reference policy.
     lottery : {"fresh", "persistent"}
         Whether lots are drawn anew for every kidney, or every candidate has one lottery number for
-        life. For any one kidney the chances are the same.
+        life. The chances at a kidney are the same only before anything is known of the numbers.
 
     Raises
     ------
@@ -223,7 +223,11 @@ class Waitlist(mesa.Model):
         levels = list(SCHEMA["blood_type"].levels)
         table["blood_type"] = pd.Categorical.from_codes(table["blood_type"].astype(int), levels)
         table["outcome"] = table["outcome"].astype("category")
-        return table if self.allocator.detail else table.drop(columns=["entropy", *COMPARED])
+        return (
+            table
+            if self.allocator.detail
+            else table.drop(columns=["entropy", "entropy_gap", *COMPARED])
+        )
 
     def _meta(self) -> dict[str, Any]:
         return {

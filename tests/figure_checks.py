@@ -19,6 +19,19 @@ def runs(arms: list[str], worlds: int, seeds: int = 2) -> list[dict]:
     ]
 
 
+# As long as the names of policies that studies make.
+LONG = [
+    "human",
+    "forced(with_coin(human-half-a, human-half-b), renormalise)",
+    "forced(band(human-half-a, 0.12345), last_listed)",
+    "lottery",
+]
+MANY_LONG = [
+    *LONG,
+    *(f"forced(with_coin(human-half-{i}, llm:local), renormalise)" for i in range(6)),
+]
+
+
 def words(plot: Plot) -> str:
     """The text of the footer, on one line."""
     return " ".join(text.get_text() for text in plot.figure.texts).replace("\n", " ")
@@ -44,7 +57,8 @@ def check_saved(plot: Plot, folder: Path) -> None:
 
 def check_page(plot: Plot, name: str = "") -> None:
     """No text leaves the page or is too small."""
-    plot.figure.draw_without_rendering()
+    for _ in range(2):  # as where it is saved
+        plot.figure.draw_without_rendering()
     sizes = [t.get_size() for t in plot.figure.findobj(Text) if t.get_text() and t.get_visible()]
     assert min(sizes) >= 7
     page = plot.figure.bbox.padded(1)
@@ -66,3 +80,21 @@ def check_labels(plot: Plot) -> None:
         for i, box in enumerate(boxes):
             for other, text in zip(boxes[:i], texts, strict=False):
                 assert not box.overlaps(other), (texts[i].get_text(), text.get_text())
+
+
+def check_ticks(plot: Plot) -> None:
+    """No two labels of an axis overlap."""
+    plot.figure.draw_without_rendering()
+    for axes in plot.figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = [t for t in axis.get_ticklabels() if t.get_text() and t.get_visible()]
+            boxes = [t.get_window_extent().padded(-1) for t in labels]
+            for i, box in enumerate(boxes):
+                for other, label in zip(boxes[:i], labels, strict=False):
+                    assert not box.overlaps(other), (labels[i].get_text(), label.get_text())
+
+
+def inches(plot: Plot, axes: int) -> float:
+    """Height of a panel."""
+    plot.figure.draw_without_rendering()
+    return plot.figure.axes[axes].get_window_extent().height / plot.figure.dpi

@@ -86,13 +86,23 @@ def changes(arms: list[str], offset: float) -> list[dict[str, Any]]:
 
 
 def conflict() -> list[dict[str, Any]]:
-    shares = {"human": (0.2, 0.0), "llm:local": (0.0, 0.971), "lottery": (0.99, 0.02)}
+    p = {"human": (1.0, 0.2), "llm:local": (1.0, 0.023), "lottery": (0.0004, 1.0)}
     return [
         {"definition": name, "arm": arm, "score": 0.5 + place, "rank": place + 1}
-        | {"top_share": shares[arm][0], "bottom_share": shares[arm][1], "note": ""}
+        | {"p_fairest": p[arm][0], "p_least_fair": p[arm][1], "note": ""}
         for name in ("inequality of chances", "deaths while waiting")
         for place, arm in enumerate(ARMS)
     ]
+
+
+def card() -> dict[str, Any]:
+    """Of a language model asked about pairs, but for ``way``."""
+    shares = (
+        *("unusable", "other_mass", "mean_first", "mean_second", "mean_coin", "first_modal"),
+        *("second_modal", "coin_modal", "same_position", "same_patient", "coin_both"),
+    )
+    known = {"model": "m", "prompt": "p", "schema": "s", "coin_offered": True, "pairs": 12}
+    return known | dict.fromkeys(shares, 0.25)
 
 
 def settings() -> dict[str, Any]:

@@ -95,12 +95,26 @@ def test_the_curve_is_that_of_the_measure():
     assert card["largest_gap"] == pytest.approx(apart) and apart > 0.01
 
 
+def test_the_spread_of_utilities_is_on_the_card():
+    """Calibration sets how often the coin is tossed, not how strongly anything is valued."""
+    a, b = pairs()
+    weak = model(-0.03, log_tie=1.0, order=0.4)
+    card = calibrated(weak, human()).card["calibration"]
+    for policy, key in ((weak, "spread"), (human(), "spread_other")):
+        assert card[key] == pytest.approx(np.std(policy.values(a) - policy.values(b)))
+    ten = calibrated(model(-0.3), human(), 2.0).card["calibration"]
+    assert ten["spread"] == pytest.approx(10 * card["spread"]) and card["coin"] * 2 == (
+        pytest.approx(ten["coin"], abs=1e-9)
+    )
+
+
 def test_against_somebody_certain_there_is_no_curve():
     """One-hot judgements have no gap in utility; their coin rate is a target like any other."""
     band = make("band(human, 0.5)")
     card = calibrated(model(-2.0), band).card["calibration"]
     assert 0.1 < card["coin"] < 0.5 and card["coin"] == pytest.approx(card["coin_other"], abs=1e-9)
-    assert card["gap"] is card["curve"] is card["largest_gap"] is None
+    assert card["gap"] is card["curve"] is card["largest_gap"] is card["spread_other"] is None
+    assert card["spread"] > 0
 
 
 def test_position_counts_in_neither_order():

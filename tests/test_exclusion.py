@@ -50,7 +50,7 @@ def test_by_hand() -> None:
     assert women["systemic_exclusion.independent"] == pytest.approx(0.5 * 1 * 1)
     row = by_sex.iloc[0]
     assert (row["numerator"], row["denominator"], row["note"]) == (1, 2, "3 tie seeds")
-    assert 0 < row["low"] < 0.5 < row["high"] < 1
+    assert np.isnan(row["low"]) and np.isnan(row["high"])  # candidates compete: no trials
 
 
 def test_one_rule_everywhere_fails_the_same_people_everywhere() -> None:
@@ -68,7 +68,7 @@ def test_lots_everywhere_fail_people_as_independence_says() -> None:
     table = systemic_exclusion(records(drawn))
     found = values(table)
     assert found["systemic_exclusion"] == pytest.approx(0.7**4, abs=0.01)
-    assert table["low"][0] < found["systemic_exclusion.independent"] < table["high"][0]
+    assert found["systemic_exclusion.independent"] == pytest.approx(0.7**4, abs=0.01)
     error = Z * np.sqrt((1 - 0.7**4) / 0.7**4 / 20_000)
     assert abs(values(homogenisation(records(drawn)))["homogenisation.individual"] - 1) < error
 

@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -28,18 +29,26 @@ from experiments.factorial import (
     run_factorial,
     studies,
 )
-from experiments.factorial_design import FACTORS, Cells, Design, Level
-from experiments.factorial_outcomes import Asked, outcome_of
+from experiments.factorial_design import FACTORS, Cells, Design, Level, answers_drawn
+from experiments.factorial_outcomes import Asked, outcome_of, outcomes
 from experiments.factorial_tables import (
     decides,
     draw,
     effect_sentences,
     factor_sentences,
     print_factorial,
+    unlike,
+    weak_values,
 )
+from experiments.figures.effects import Panel
+from experiments.figures.effects import effects as figure_of
+from experiments.inference import detectable
+from experiments.inference import levels as levels_of
+from experiments.sentences import Outcome
 from experiments.study import Study
 from experiments.terminal import console
-from measures import decisions, outcomes, rates
+from measures import decisions, rates
+from measures.outcomes import life_years
 from policies.calibrated import calibrated
 from policies.davidson import Davidson
 from policies.human import human, human_half_a
@@ -50,12 +59,15 @@ from populations.world import make_world
 from sim.detail import Detail
 from sim.waitlist import simulate
 
+NO_LEVELS = SimpleNamespace(
+    levels=pd.DataFrame(columns=["arm", "measure", "grouping", "group", "value"])
+)
 OVERRIDES = ("list.initial=60", "arrivals.per_year=30", "kidneys.per_year=20")
 MEASURED = (
     decisions.indecision_rate,
     decisions.distance,
     decisions.over_decisiveness,
-    outcomes.life_years,
+    life_years,
     rates.transplant_rate,
 )
 DESIGN = Design(model="llm:m")
@@ -139,6 +151,74 @@ def test_undefined_in_a_world_is_undefined():
     values[CELLS.model_kept][1] = np.nan
     found = effects(frame(values), DESIGN).set_index("effect")["value"]
     assert np.isnan(found[MISALIGNMENT]) and np.isfinite(found[REST])
+
+
+def test_of_answers_that_are_drawn_the_rest_has_no_parts():
+    """A step from the model without its coin to its likeliest answers leads away from it."""
+    found = effects(frame(made_up()), DESIGN, drawn=True)
+    assert not {TEMPERATURE, POSITION} & set(found["effect"])
+    value = found.set_index("effect")["value"]
+    assert value["both"] + value[REST] == pytest.approx(value[WHOLE])
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_steps_of_the_figure_lead_to_the_model(drawn: bool):
+    measured = frame(made_up())
+    panel = Panel("life-years", "life_years", "all", "all", ratio=False)
+    found = effects(measured, DESIGN, drawn)
+    plot = figure_of(levels_of(measured), found, CELLS, DESIGN.model, [panel], "On nothing")
+    steps = plot.data[plot.data["panel"] == "steps"]
+    parts = ["rest"] if drawn else ["rest:\ntemperature", "rest: position,\nits own coin"]
+    ends = ("human,\nwith coin", "model\nas used")
+    named = [ends[0], "misalignment", "missing\nindecision", *parts, ends[1]]
+    assert list(steps["step"]) == named
+    labels = [tick.get_text() for tick in plot.figure.axes[1].get_xticklabels()]
+    assert labels == named
+    assert steps["end"].iloc[-2] == pytest.approx(steps["value"].iloc[-1])
+
+
+def of_missing(human: list[float], model: list[float]) -> tuple[SimpleNamespace, Outcome]:
+    """A study in which missing indecision does this in each world, by whose values."""
+    zeros = [0.0] * len(human)
+    cells = dict(zip(CELLS, (zeros, human, zeros, model), strict=True))
+    found = SimpleNamespace(effects=effects(frame(cells), DESIGN))
+    return found, Outcome("life-years", "life_years", ".2f")
+
+
+def test_an_average_of_unlike_effects_is_not_shown_alone():
+    opposite, outcome = of_missing([-1.0, -1.1, -0.9], [1.0, 1.1, 0.9])
+    assert not np.isclose(one(opposite.effects, INTERACTION)["value"], 0)
+    assert one(opposite.effects, INDECISION)["value"] == pytest.approx(0)
+    parts = unlike(opposite, outcome)
+    assert [(whose, each["value"]) for whose, each in parts] == [
+        ("human values", pytest.approx(-1.0)),
+        ("model's values", pytest.approx(1.0)),
+    ]
+    # One of them alone is told from none, though they are not told from one another.
+    alone, _ = of_missing([1.0, 1.1, 0.9], [-0.5, 3.0, 0.2])
+    assert not detectable(one(alone.effects, INTERACTION)) and len(unlike(alone, outcome)) == 2
+    alike, _ = of_missing([1.0, 1.1, 0.9], [1.1, 0.9, 1.0])
+    assert unlike(alike, outcome) == []
+    undefined, _ = of_missing([1.0, 1.1, 0.9], [1.1, np.nan, 1.0])
+    assert unlike(undefined, outcome) == []
+    shown = factorial_tables._effects_table(
+        SimpleNamespace(effects=opposite.effects, design=DESIGN, base=NO_LEVELS), [outcome], "T"
+    )
+    column = next(iter(shown.columns[3].cells))
+    assert "human values: [bold]-1.00" in column and "model's values: [bold]+1.00" in column
+
+
+def test_weak_values_are_warned_of():
+    rows = [
+        {"arm": "calibrated(weak, human)", "factor": 1.0, "spread": 0.009, "spread_other": 1.09},
+        {"arm": "calibrated(weak, human, 2)", "factor": 2.0, "spread": 0.009, "spread_other": 1.09},
+        {"arm": "calibrated(strong, human)", "factor": 1.0, "spread": 0.11, "spread_other": 1.09},
+        {"arm": "calibrated(weak, band)", "factor": 1.0, "spread": 0.009, "spread_other": None},
+    ]
+    found = SimpleNamespace(calibration=pd.DataFrame(rows), design=DESIGN)
+    (said,) = weak_values(found)
+    for part in ("calibrated(weak, human) are weak", "0.009, against 1.090 for human", "A)"):
+        assert part in said
 
 
 def test_removed_by_argmax_there_is_no_more_temperature():
@@ -260,7 +340,8 @@ def simulated(design: Design) -> pd.DataFrame:
 
 def effects_of(design: Design) -> dict[str, pd.Series]:
     """Effects by name, then by measure and group, ratios as logarithms, where defined."""
-    found = effects(simulated(design), design).set_index(["effect", "measure", "group"])
+    drawn = answers_drawn(make_policy(design.model, Path("no-such-folder")))
+    found = effects(simulated(design), design, drawn).set_index(["effect", "measure", "group"])
     ratios = found.index.get_level_values("measure").str.endswith("_ratio")
     values = found["value"].mask(ratios, np.log(found["value"].where(ratios))).dropna()
     return {name: part.droplevel(0) for name, part in values.groupby(level="effect")}
@@ -274,7 +355,8 @@ def test_the_values_of_people_are_not_misaligned(planted):
         np.testing.assert_allclose(found[name], 0, atol=1e-9)
     assert found[INDECISION]["indecision_rate", "all"] < -0.3
     assert found[INDECISION]["over_decisiveness", "all"] > 0.05
-    assert found[POSITION].abs().max() > 0  # where its position is
+    assert found[REST].abs().max() > 0  # where its position is, and its own coin
+    assert POSITION not in found
 
 
 def test_where_nobody_flips_no_indecision_is_missing(planted):
@@ -308,9 +390,9 @@ def test_what_is_written_said_and_drawn(planted, tmp_path: Path, monkeypatch, ca
     model = planted("planted", human_half_a(), log_tie=1.0, order=0.5)
     found = run_factorial(Design(study, model, factors=("discretion",)))
     asked = [Asked.read(text) for text in ("life_years", "transplant_rate:sex=female")]
-    drawn = [outcome_of(each, found) for each in asked]
-    print_factorial(found, drawn, console())
-    draw(found, drawn)
+    shown = [outcome_of(each, found) for each in asked]
+    print_factorial(found, shown, console())
+    draw(found, shown)
     said = " ".join(capsys.readouterr().out.split())
     for part in (
         "Who decides, and how",
@@ -324,7 +406,11 @@ def test_what_is_written_said_and_drawn(planted, tmp_path: Path, monkeypatch, ca
     ):
         assert part in said or part.replace(" ", "\n") in said, part
     assert "No detectable difference" in " ".join(effect_sentences(found))
-    assert "no detectable difference" in " ".join(factor_sentences(found, drawn))
+    assert "no detectable difference" in " ".join(factor_sentences(found, shown))
+    # Its answers are drawn, so the rest has no parts.
+    assert "What the rest is made of" not in said
+    assert not {TEMPERATURE, POSITION} & set(found.effects["effect"])
+    assert "SD of" in said and "are weak" not in said
     assert {path.name for path in tmp_path.iterdir()} == {
         "factorial.csv",
         "factors.csv",
@@ -340,7 +426,7 @@ def test_what_is_written_said_and_drawn(planted, tmp_path: Path, monkeypatch, ca
     assert changed["value"].abs().max() > 0.1  # a pair is seldom undecided, a list often
     table = pd.read_csv(tmp_path / "factorial.csv")
     assert list(table) == [
-        *("effect", "measure", "grouping", "group", "value", "low", "high", "worlds")
+        *("effect", "measure", "grouping", "group", "value", "low", "high", "worlds", "p")
     ]
     calibration = pd.read_csv(tmp_path / "calibration.csv").set_index("arm")
     assert len(calibration) == 1
@@ -374,12 +460,39 @@ def test_temperature_is_told(text: str, temperature: str, coin: str):
     assert said[0].startswith(temperature) and said[1].startswith(coin)
 
 
+def test_what_no_policy_changes_is_no_outcome():
+    names = ("systemic_exclusion", "systemic_exclusion.independent", "life_years")
+    measured = [frame({arm: [1.0, 2.0] for arm in CELLS}, name) for name in names]
+    base = SimpleNamespace(levels=levels_of(pd.concat(measured)))
+    there = [each.measure for each in outcomes(SimpleNamespace(base=base))]
+    assert sorted(there) == ["life_years", "systemic_exclusion"]
+    with pytest.raises(InputError, match="nearly the same under every policy"):
+        Asked.read("systemic_exclusion.independent")
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("human", True),
+        ("modal(human)", False),
+        ("forced(human, renormalise)", True),
+        ("forced(human, argmax)", False),
+        ("forced(modal(human), stable_id)", False),
+        ("first-come", False),
+    ],
+)
+def test_whether_answers_are_drawn(text: str, drawn: bool):
+    assert answers_drawn(make_policy(text, Path("no-such-folder"))) is drawn
+
+
 @pytest.mark.parametrize(
     ("option", "wrong"),
     [
         ("--factors", "mood"),
         ("--measures", "life_yaers"),
         ("--measures", "life_years:race=Blue"),
+        ("--measures", "transplant_count"),
+        ("--measures", "ex_ante.gini_ex_post"),
         ("--mode", "argmin"),
         ("--workers", "-1"),
     ],

@@ -1,13 +1,18 @@
 """Figures: what is drawn is what was put in, and it can be saved."""
 
 import json
+import re
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from figure_checks import check_page, check_saved, runs, words
+from figure_checks import LONG, MANY_LONG, check_page, check_saved, runs, words
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from scipy.stats import t as student
 
 from experiments.figures import (
@@ -19,7 +24,16 @@ from experiments.figures import (
     save_figures,
     weights,
 )
-from experiments.figures.style import FIXED, line_styles, told
+from experiments.figures.style import (
+    FIXED,
+    STYLE,
+    legend,
+    legend_lines,
+    line_styles,
+    row_places,
+    told,
+    wrapped,
+)
 from populations.errors import InputError
 from sim.record import FATES
 
@@ -326,6 +340,59 @@ def test_svg_is_the_same_twice(tmp_path: Path) -> None:
         save_figure(fairness_over_time(frame, "human", ""), tmp_path / folder, "f")
     assert (tmp_path / "a/f.svg").read_bytes() == (tmp_path / "b/f.svg").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a/f.svg").read_bytes()
+
+
+def test_the_last_bits_of_a_layout_do_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The solver of layouts gives other last bits in another process."""
+    lay_out = ConstrainedLayoutEngine.execute
+    up = True
+
+    def nudged(engine: ConstrainedLayoutEngine, figure: Figure):
+        grids = lay_out(engine, figure)
+        for axes in figure.axes:
+            place = np.array(axes.get_position(original=True).bounds)
+            axes._set_position(np.nextafter(place, 1.0 if up else 0.0))
+        return grids
+
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", nudged)
+    frame, files = rate_frame(["human", "lottery"], 2), []
+    for up in (True, False):
+        save_figure(fairness_over_time(frame, "human", ""), tmp_path / str(up), "f")
+        files.append((tmp_path / str(up) / "f.svg").read_bytes())
+    assert files[0] == files[1]
+    ids = re.findall(rb' id="([^"]+)"', files[0])
+    used = set(re.findall(rb"url\(#([^)]+)\)", files[0]))
+    assert len(set(ids)) == len(ids) and len(used) == 2 and used <= set(ids)
+
+
+def test_names_are_wrapped_where_they_can_be_read() -> None:
+    name = "forced(band(human-half-a, 0.12345), last_listed)"
+    assert wrapped(name, 60) == name
+    assert wrapped(name, 25) == "forced(band(human-half-a,\n0.12345), last_listed)"
+    assert wrapped(name, 24) == "forced(band(human-half-\na, 0.12345),\nlast_listed)"
+    assert wrapped("llm:local, lottery", 8) == "llm:\nlocal,\nlottery"
+    for width in range(1, 50):
+        lines = wrapped(name, width).split("\n")
+        assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+        # No line could have held the beginning of the next.
+        assert all(len(line) <= max(width, 12) for line in lines)
+    assert row_places(["a", "b\nb", "c"]) == ([0.0, 1.5, 3.0], 4)
+
+
+@pytest.mark.parametrize("labels", [LONG, MANY_LONG, ["one", "two"]])
+@pytest.mark.parametrize("width", [4.4, 7.2])
+def test_a_legend_is_as_high_as_said_and_on_the_page(labels: list[str], width: float) -> None:
+    labels = [f"{label}: Gini 0.71 (0.64 to 0.78)" for label in labels]
+    figure = Figure(figsize=(width, 6), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        legend(figure, [Line2D([], []) for _ in labels], labels)
+        figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x1 <= figure.bbox.x1 and box.x0 >= 0
+    lines = legend_lines(labels, width)
+    assert 0.10 * lines < box.height / figure.dpi < 0.17 * lines + 0.1
 
 
 @pytest.mark.parametrize("arms", [ARMS, EIGHT])

@@ -5,7 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_checks import check_labels, check_page, check_saved, runs, words
+from figure_checks import (
+    LONG,
+    MANY_LONG,
+    check_labels,
+    check_page,
+    check_saved,
+    check_ticks,
+    inches,
+    runs,
+    words,
+)
 from matplotlib.colors import to_hex, to_rgb
 from scipy.stats import t as student
 
@@ -15,8 +25,8 @@ from experiments.ledger import CHANGES
 from populations.errors import InputError
 
 ARMS = ["human", "lottery", "first-come", "forced(human, attribute:race)"]
-LONG = "sampled(llm:local+human-1024)"
-TWELVE = [*ARMS, "points", "life-years", "freedman", LONG, "llm:local", "a", "b", "c"]
+SAMPLED = "sampled(llm:local+human-1024)"
+TWELVE = [*ARMS, "points", "life-years", "freedman", SAMPLED, "llm:local", "a", "b", "c"]
 rng = np.random.default_rng(3)
 
 
@@ -206,14 +216,19 @@ def test_the_reference_alone_is_refused() -> None:
         winners_and_losers(ledger_frame(["human"]), "human", "")
 
 
-@pytest.mark.parametrize(("arms", "worlds"), [(ARMS[:2], 1), (ARMS, 2), (TWELVE, 2)])
+@pytest.mark.parametrize(
+    ("arms", "worlds"),
+    [(ARMS[:2], 1), (ARMS, 2), (TWELVE, 2), (LONG, 2), (LONG[1:], 2), (MANY_LONG, 2)],
+)
 def test_it_is_legible(arms: list[str], worlds: int, tmp_path: Path) -> None:
     frame = ledger_frame(arms, worlds)
-    plot = winners_and_losers(frame, "human", "A caption. " * 9, arms, frame)
-    if len(arms) == len(ARMS):
+    plot = winners_and_losers(frame, arms[0], "A caption. " * 9, arms, frame)
+    if arms == ARMS:
         check_saved(plot, tmp_path)
     check_page(plot)
     check_labels(plot)
+    check_ticks(plot)
+    assert 1.15 < inches(plot, 0) < 1.6  # so that labels do not touch
     facets = plot.figure.axes[: len(arms) - 1]
     titles = [axes._left_title.get_window_extent() for axes in facets]
     assert not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_checks import check_page, check_saved, words
+from figure_checks import LONG, check_page, check_saved, inches, words
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
@@ -153,9 +153,10 @@ def test_one_world_has_no_interval_and_an_undefined_one_is_said() -> None:
     assert "(1 undefined)" in plot.text["alt"]
 
 
-@pytest.mark.parametrize(("arms", "worlds"), [(["human"], 1), (ARMS, 2), (MANY, 2)])
+@pytest.mark.parametrize(("arms", "worlds"), [(["human"], 1), (ARMS, 2), (MANY, 2), (LONG, 2)])
 def test_it_is_legible(arms: list[str], worlds: int, tmp_path: Path) -> None:
     plot = lorenz(lorenz_frame(arms, worlds), "human", "A caption. " * 9)
-    if len(arms) == len(ARMS):
+    if arms == ARMS:
         check_saved(plot, tmp_path)
     check_page(plot)
+    assert 2.45 < inches(plot, 0) < 2.95

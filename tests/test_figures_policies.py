@@ -5,7 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from figure_checks import check_labels, check_page, check_saved, runs, words
+from figure_checks import (
+    LONG,
+    MANY_LONG,
+    check_labels,
+    check_page,
+    check_saved,
+    check_ticks,
+    inches,
+    runs,
+    words,
+)
 from matplotlib.colors import to_hex, to_rgb
 from scipy.stats import f as fisher
 from scipy.stats import norm
@@ -15,10 +25,12 @@ from experiments import inference
 from experiments.figures import Plot, forest, frontier, heat_map
 from experiments.figures.heat_map import NEUTRAL
 from experiments.figures.style import DIVERGING
+from experiments.headlines import row_label
 from populations.errors import InputError
 
 ARMS = ["human", "lottery", "life-years", "sampled(llm:local+human-1024)"]
 TWELVE = [*ARMS, "first-come", "points", *(f"forced(human, attribute:{i})" for i in range(6))]
+DEATHS = "deaths per 100 person-years \N{DOWNWARDS ARROW}"
 YEARS = {"White": 200.0, "Black": 100.0, "Other": 50.0}
 rng = np.random.default_rng(11)
 
@@ -278,9 +290,9 @@ def test_cells_are_z_of_the_paired_t_test() -> None:
     frame = measures_frame()
     plot = draw_heat(frame)
     for label, measure, group in (
-        ("life years \N{UPWARDS ARROW}", "life_years", "all"),
-        ("mortality rate \N{DOWNWARDS ARROW}", "mortality_rate", "all"),
-        ("transplant rate ratio, Black", "transplant_rate_ratio", "Black"),
+        ("life-years by the end, per candidate \N{UPWARDS ARROW}", "life_years", "all"),
+        (DEATHS, "mortality_rate", "all"),
+        ("transplant rates, Black : White", "transplant_rate_ratio", "Black"),
     ):
         z = paired_z(frame, "lottery", measure, group)
         patch, text = cell(plot, "lottery", label)
@@ -298,17 +310,11 @@ def differences(**columns) -> pd.DataFrame:
 
 
 def test_fewer_deaths_are_better_and_blue() -> None:
-    patch, text = cell(
-        heat_map(differences(), "human", ""), "lottery", "mortality rate \N{DOWNWARDS ARROW}"
-    )
+    patch, text = cell(heat_map(differences(), "human", ""), "lottery", DEATHS)
     red, _, blue, _ = patch.get_facecolor()
     assert text.get_text() == "-2.1" and blue > red
     assert text.get_weight() == "bold"
-    _, text = cell(
-        heat_map(differences(p_holm=0.06), "human", ""),
-        "lottery",
-        "mortality rate \N{DOWNWARDS ARROW}",
-    )
+    _, text = cell(heat_map(differences(p_holm=0.06), "human", ""), "lottery", DEATHS)
     assert text.get_weight() == "normal"
 
 
@@ -317,7 +323,7 @@ def test_fewer_deaths_are_better_and_blue() -> None:
     [
         ({"value": 0.0, "p": 1.0, "p_holm": 1.0}, "=", "=: the same in every world"),
         ({"value": np.nan, "p": np.nan, "p_holm": np.nan}, "-", "-: undefined"),
-        ({"value": 2.0, "p": 0.0, "p_holm": 0.0}, "+99.9", "99.9: the same difference in every"),
+        ({"value": 2.0, "low": np.nan, "p": 0.5, "p_holm": 1.0}, "+0.7", "the sign test"),
         ({"value": -0.001, "p": 0.99, "p_holm": 1.0}, "+0.0", ""),
     ],
 )
@@ -346,10 +352,38 @@ def test_rows_are_the_declared_or_those_asked_for() -> None:
     assert clear.startswith(f"{n} of ")
 
 
+def test_rows_are_named_as_in_the_tables() -> None:
+    assert row_label("ex_ante.determinism") == "determinism D"
+    assert row_label("mortality_rate", "sex", "female") == "deaths per 100 person-years, female"
+    assert row_label("transplant_rate_ratio", "age_band", "35-49") == (
+        "transplant rates, 35-49 : 18-34"
+    )
+    assert row_label("shrunken_mortality_rate_ratio", "race", "Black") == (
+        "shrunken mortality rates, Black : White"
+    )
+    assert row_label("four_fifths.impact_ratio", "race", "Black") == (
+        "four fifths, impact ratio, Black"
+    )
+
+
+@pytest.mark.parametrize(("arms", "rotation"), [(ARMS, 0), (LONG, 0), (MANY_LONG, 90)])
+def test_long_names_leave_rows_their_height(arms: list[str], rotation: int) -> None:
+    plot = draw_heat(measures_frame(arms, 2))
+    axes = plot.figure.axes[0]
+    names = [tick for tick in axes.get_xticklabels() if tick.get_text()]
+    assert {tick.get_rotation() for tick in names} == {rotation}
+    assert [tick.get_text().replace("\n", "").replace(" ", "") for tick in names] == [
+        arm.replace(" ", "") for arm in arms[1:]
+    ]
+    assert 0.17 < inches(plot, 0) / len(axes.get_yticklabels()) < 0.24
+
+
 # --- all of them --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("arms", "worlds"), [(ARMS[:2], 1), (ARMS, 3), (TWELVE, 3)])
+@pytest.mark.parametrize(
+    ("arms", "worlds"), [(ARMS[:2], 1), (ARMS, 3), (TWELVE, 3), (LONG, 3), (MANY_LONG, 2)]
+)
 def test_they_are_legible(arms: list[str], worlds: int, tmp_path: Path) -> None:
     frame = measures_frame(arms, worlds, none=True)
     plots = {
@@ -362,5 +396,8 @@ def test_they_are_legible(arms: list[str], worlds: int, tmp_path: Path) -> None:
             check_saved(plot, tmp_path / name)
         check_page(plot, name)
         check_labels(plot)
+        check_ticks(plot)
+    assert inches(plots["frontier"], 0) > 2
+    assert plots["forest"].figure.axes[0].get_window_extent().width > 130  # at 100 to the inch
     black = [x for x in plots["frontier"].figure.axes[0].get_lines() if x.get_label() == "human"]
     assert to_hex(black[0].get_color()) == "#000000"

@@ -15,6 +15,7 @@ from experiments.inference import (
     Question,
     check_declared,
     contrast,
+    detectable,
     differences,
     holm,
     levels,
@@ -148,15 +149,55 @@ def test_what_cannot_be_tested_is_no_test() -> None:
 
 
 def test_worlds_that_all_agree() -> None:
-    """No variance: nothing differs (p 1) or everything does (p 0), without a warning."""
+    """No variance: on none p is 1; on some it is the sign test's, there is no interval."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         same = differences(frame({"h": [[1.0], [2.0]], "x": [[1.0], [2.0]]}), "h").iloc[0]
         apart = differences(frame({"h": [[1.0], [2.0]], "x": [[0.5], [1.5]]}), "h").iloc[0]
         one = differences(frame({"h": [[1.0]], "x": [[2.0]]}), "h").iloc[0]
     assert (same["value"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
-    assert (apart["value"], apart["low"], apart["high"], apart["p"]) == (-0.5, -0.5, -0.5, 0)
-    assert np.isnan(one["p"])
+    assert (apart["value"], apart["p"]) == (-0.5, 0.5) and apart[["low", "high"]].isna().all()
+    assert one[["low", "high", "p"]].isna().all()
+
+
+@pytest.mark.parametrize("worlds", range(2, 9))
+def test_agreement_is_tested_by_signs(worlds: int) -> None:
+    """Whole numbers agree by chance: deaths 5 -> 6 and 7 -> 8 are no proof."""
+    before = [[float(number)] for number in range(5, 5 + worlds)]
+    after = [[number + 1] for (number,) in before]
+    measured = frame({"h": before, "x": after}, "fate_counts.died")
+    row = differences(measured, "h", (Question("fate_counts.died"),)).iloc[0]
+    assert row["p"] == row["p_holm"] == stats.binomtest(worlds, worlds).pvalue
+    assert row["value"] == 1 and row[["low", "high"]].isna().all()
+    assert detectable(row) == (worlds >= 6)
+    same = contrast(measured, {"x": 1.0, "h": -1.0}).iloc[0]
+    assert same["p"] == row["p"] and np.isnan(same["low"])
+    kept = levels(frame({"h": [[3.0]] * worlds})).iloc[0]  # of means, a point is an interval
+    assert (kept["low"], kept["high"]) == (3, 3)
+
+
+def test_one_constant_among_others_that_vary_is_an_ordinary_difference() -> None:
+    row = differences(frame({"h": [[0.5], [0.6], [0.7]], "x": [[1.0]] * 3}), "h").iloc[0]
+    paired = np.array([0.5, 0.4, 0.3])
+    assert row["p"] == pytest.approx(stats.ttest_1samp(paired, 0).pvalue)
+    assert (row["low"], row["high"]) == pytest.approx(
+        stats.t.interval(0.95, 2, paired.mean(), stats.sem(paired))
+    )
+
+
+def test_what_no_policy_changes_is_of_no_family() -> None:
+    rng = np.random.default_rng(3)
+    names = ("transplant_count", "ex_ante.gini_ex_post", "ex_ante.gini", "life_years")
+    arms = [{arm: rng.normal(size=(4, 1)).tolist() for arm in "hx"} for _ in names]
+    measured = pd.concat(frame(a, n) for a, n in zip(arms, names, strict=True))
+    table = differences(measured, "h").set_index("measure")
+    assert table["family"].to_dict() == {
+        "transplant_count": "invariant",
+        "ex_ante.gini_ex_post": "invariant",
+        "ex_ante.gini": "exploratory",
+        "life_years": "declared",
+    }
+    assert table["p"].notna().all() and table["p_holm"].notna().sum() == 1
 
 
 def test_rounding_is_no_difference() -> None:
@@ -165,7 +206,7 @@ def test_rounding_is_no_difference() -> None:
     row = differences(rounded, "h").iloc[0]
     assert row["value"] == 0 and row["p"] == 1
     alike = frame({"h": [[0.1], [0.2], [0.7]], "x": [[0.4], [0.5], [1.0]]})
-    assert differences(alike, "h").iloc[0]["p"] == 0
+    assert differences(alike, "h").iloc[0]["p"] == 0.25
     assert contrast(rounded, {"x": 1.0, "h": -1.0}).iloc[0]["p"] == 1
 
 
@@ -230,6 +271,10 @@ def test_declared_questions_are_answerable_and_each_there_once() -> None:
         (Question("mortality_rate", "race", "Martian"), "group 'Martian'"),
         (Question("mortality_rate", "shoe_size", "44"), "shoe_size"),
         (Question("mortality_rate", "all", "White"), "group 'White'"),
+        (Question("transplant_count"), "nearly the same under every policy"),
+        (Question("transplant_gini", "sex", "male"), "nearly the same under every policy"),
+        (Question("ex_ante.gini_ex_post"), "nearly the same under every policy"),
+        (Question("systemic_exclusion.independent"), "nearly the same under every policy"),
     ],
 )
 def test_what_cannot_be_measured_cannot_be_declared(question: Question, says: str) -> None:

@@ -12,6 +12,8 @@ from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
 from measures import decisions, lots
+from measures.claims import broome_gap
+from measures.inequality import chance_inequality
 from policies.davidson import Band
 from policies.forced import force
 from policies.human import human
@@ -295,6 +297,27 @@ def test_fair_lots_leave_what_they_should() -> None:
     assert (large["low"] <= [*lots.FAIR_SHARES, 9]).all() and large["high"][2] >= 0.01
 
 
+def test_once_everybody_has_won_nobody_is_left_without() -> None:
+    """Undefined there, the mean over worlds would be one of the unlucky worlds alone."""
+    fates = pd.DataFrame(
+        {"ever_won": [True] * 3, "exposure": [0.7] * 3, "exposure_before": [0.0] * 3}
+    ).assign(fate="other", considered=1)
+    found = lots.repeat_losers(with_fates(fates)).set_index("measure")["value"]
+    assert found["repeat_losers.at_10"] == 0 and found["repeat_losers.at_1"] == 0
+    lost = lots.repeat_losers(with_fates(fates.assign(ever_won=False)))
+    assert lost["value"][:1].tolist() == [1.0] and lost["value"][1:3].isna().all()
+
+
+def test_chances_under_numbers_for_life_say_so() -> None:
+    fates = fair_histories(50, 1).assign(chance=1.0, reference_chance=1.0)
+    fresh = with_fates(fates)
+    for_life = replace(fresh, meta={"lottery": "persistent"})
+    for measured in (lots.repeat_losers, chance_inequality, broome_gap):
+        assert not measured(fresh)["note"].str.contains("for life").any()
+        defined = measured(for_life).dropna(subset="value")
+        assert len(defined) and defined["note"].str.contains("for life").all()
+
+
 def test_starved_by_hand() -> None:
     fates = pd.DataFrame(
         {
@@ -353,3 +376,12 @@ def test_favourites_hold_95_percent_and_no_smaller_set_does(weights, total) -> N
     q = np.roll(h, 1)
     assert decisions.compare(q, h)[:3] == tuple(decisions.split_distance(q, h))
     np.testing.assert_array_equal(decisions.compare(q, h)[3], mask)
+
+
+def test_entropy_gap_is_what_the_reference_leaves_open_and_the_policy_settles() -> None:
+    """The reference is even between four; the policy is certain, or as even."""
+    for policy, settled in ((FirstCome(), True), (Lottery(), False)):
+        record = simulate(world(1.0), policy, "top:4", detail=Detail(Lottery(), decisions.compare))
+        first = record.decisions[record.decisions["shown"] == 4].iloc[0]
+        assert first["entropy_gap"] == pytest.approx(np.log(4) if settled else 0.0)
+        assert first["entropy"] == pytest.approx(0.0 if settled else np.log(4))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from experiments import measure_docs
 from experiments.cli import main
 from experiments.measure_docs import card_lines, card_of, discipline, markdown
-from measures.registry import MEASURES
+from measures.registry import MEASURES, is_invariant
 from populations.errors import InputError
 from populations.presets import TAGS
 
@@ -74,12 +74,27 @@ def test_policy_invariant_measures_are_said_never_to_be_an_outcome() -> None:
     assert {"transplant_count", "transplant_gini"} <= invariant
     section = markdown().split("## Never an outcome")[1].split("\n## ")[0]
     assert {name for name in MEASURES if f"- `{name}`:" in section} == invariant
+    for detail in ("ex_ante.gini_ex_post", "systemic_exclusion.independent"):
+        whole = card_of(detail)
+        assert f"- `{detail}`:" in section and not whole.policy_invariant
+        never = dict(card_lines(whole))["Never an outcome"]
+        assert never.startswith(f"`{detail}`: policy-invariant")
+    assert section.count("\n- ") == len(invariant) + sum(
+        len(card.invariant_details) for card in MEASURES.values()
+    )
     for name in ("transplant_count", "transplant_gini"):
         assert (
             "never to be read as an outcome" in dict(card_lines(card_of(name)))["Never an outcome"]
         )
         assert squeezed("so never to be read as an outcome") in squeezed(invoke(name)[1])
     assert "Never an outcome" not in dict(card_lines(card_of("life_years")))
+
+
+def test_details_are_invariant_by_their_own_name() -> None:
+    asked = ("transplant_gini", "transplant_count.x", "ex_ante.gini_ex_post")
+    assert all(is_invariant(name) for name in asked)
+    others = ("ex_ante", "ex_ante.gini", "systemic_exclusion", "life_years", "nothing")
+    assert not any(is_invariant(name) for name in others)
 
 
 def test_no_measure_is_called_fairness() -> None:

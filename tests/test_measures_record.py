@@ -280,7 +280,7 @@ def test_winner_position_leaves_out_unused_kidneys() -> None:
     assert found["value"] == pytest.approx(0.5) and found["denominator"] == 2
 
 
-@pytest.mark.parametrize("name", ["misalignment", "over_decisiveness", "distance"])
+@pytest.mark.parametrize("name", ["misalignment", "over_decisiveness", "distance", "entropy_gap"])
 def test_reference_measures_need_full_detail(name: str) -> None:
     measured = MEASURES[name].function
     missing = row(measured(RECORD))

@@ -243,8 +243,9 @@ def test_mantel_haenszel_turns_over_and_ignores_unit_and_empty_strata(strata, un
     assert parity.mantel_haenszel(*more) == pytest.approx((ratio, low, high))
 
 
-def test_mantel_haenszel_without_events_on_a_side_is_undefined() -> None:
-    assert np.isnan(parity.mantel_haenszel([0, 0], [5, 5], [1, 2], [5, 5])).all()
+def test_mantel_haenszel_without_events_on_a_side() -> None:
+    ratio, *limits = parity.mantel_haenszel([0, 0], [5, 5], [1, 2], [5, 5])
+    assert ratio == 0 and np.isnan(limits).all()  # a group that gets nothing must count
     assert np.isnan(parity.mantel_haenszel([1, 2], [5, 5], [0, 0], [5, 5])).all()
     assert np.isnan(parity.mantel_haenszel([1, 0], [5, 0], [0, 2], [0, 5])).all()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from report_folder import Page, differences, settings, tables, write
+from report_folder import Page, card, difference, differences, settings, tables, write
 
 from experiments.cli import main
 from experiments.compare import compare
@@ -102,7 +102,9 @@ def check_traced(page: Page, folder: Path) -> None:
             assert (several if count > 1 else f"{name}.csv, line {lines}") in cited
         for anchor, place in finding["rows"]:
             check_row(page.texts[anchor].split("|"), place, folder)
-        digits = re.sub(r"\d+-\d+|65\+|95\N{NO-BREAK SPACE}%|Q\d", "", finding["text"])
+        digits = re.sub(
+            r"\d+-\d+|65\+|95\N{NO-BREAK SPACE}%|Q\d|\d+ worlds or more", "", finding["text"]
+        )
         for number in finding["numbers"]:
             digits = digits.replace(number["text"], "", 1)
         assert finding["rows"] or not re.search(r"\d", digits), finding["text"]
@@ -203,14 +205,14 @@ def contrast(one: str, other: str) -> float:
         ("On average over runs, 91.0 people were transplanted under lottery but not under human, "
          "and 92.0 the other way round; together 38.0 % of all transplants of both. Between two "
          "runs of human that differ by lottery tickets alone it is 31.0 %.", "exploratory"),
-        ("llm:local is the least fair by “inequality of chances” (in 97.1 % of resamples); “deaths "
+        ("llm:local is the least fair by “inequality of chances” (adjusted p 0.023); “deaths "
          "while waiting”", "exploratory"),
         ("No difference from human was detected in: the transplant rate ratio of female candidates "
          "0.90 times as high (95 % interval 0.69 to 1.17)", "exploratory"),
         ("Under lottery transplants came at a lower rate among Black candidates: 23.0 per 100 "
          "years that people spent waiting against 25.0 under human, a difference of -3.0",
          "exploratory"),
-        ("lottery is the fairest by “inequality of chances” (in 99.0 %", "exploratory"),
+        ("lottery is the fairest by “inequality of chances” (adjusted p <0.001)", "exploratory"),
         ("human is not told apart as the fairest or the least fair by any.", ""),
         ("Most opposed are “inequality of chances” and “deaths while waiting”: of their orders of "
          "the policies, Kendall's tau (1 the same order, -1 the reverse) is -0.91.", "exploratory"),
@@ -288,10 +290,31 @@ def without(key: str, inner: str = "") -> Any:
     return change
 
 
+def with_card(**changed: Any) -> Any:
+    def change(text: str) -> str:
+        content = json.loads(text)
+        content["cards"] = {"llm:local": card() | changed}
+        return json.dumps(content)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("study.json", lambda text: text[:-5], ("study.json", "not a results folder")),
+        ("study.json", lambda text: text[:-5], ("study.json", "damaged")),
+        ("study.json", lambda text: text.replace('"arms": [', '"arms": ["human", '),
+         ("study.json", "arms", "each once")),
+        ("study.json", lambda text: text.replace("small enough", "\\ud800"),
+         ("study.json", "content.origins.list.initial.source", "half of a character")),
+        ("study.json", with_card(), ("study.json", "'llm:local'", "way", "missing")),
+        ("study.json", with_card(way="magic"), ("cards", "'llm:local'", "way", "'magic'", "table")),
+        ("study.json", with_card(way="live"), ("cards", "'llm:local'", "kept", "missing")),
+        ("study.json", with_card(way="table", first_modal="most"),
+         ("cards", "first_modal", "'most'", "number")),
+        ("study.json", with_card(way="table", coin_both=1.5),
+         ("cards", "coin_both", "1.5", "share from 0 to 1")),
+        ("study.json", with_card(way="table", same_patient=None), ("same_patient", "None")),
         ("study.json", lambda text: "[]", ("study.json", "content")),
         ("study.json", without("reference"), ("study.json", "reference", "required")),
         ("study.json", without("study", "years"), ("study.json", "study.years", "required")),
@@ -300,6 +323,25 @@ def without(key: str, inner: str = "") -> Any:
         ("study.json", lambda text: text.replace('"reference": "human"', '"reference": "x"'),
          ("study.json", "reference", "'x'", "human, llm:local, lottery")),
         ("levels.csv", lambda text: "", ("levels.csv", "damaged")),
+        ("levels.csv", lambda text: text.splitlines()[0] + "\n",
+         ("levels.csv", "arm 'human'", "every arm")),
+        ("levels.csv", lambda text: text[: len(text) // 2], ("levels.csv", "last line", "cut off")),
+        ("levels.csv", lambda text: "".join(text.splitlines(keepends=True)[:12]),
+         ("levels.csv", "arm 'lottery'", "every arm")),
+        ("levels.csv", lambda text: text + text.partition("\n")[2],
+         ("levels.csv", "line 26", "'human, mortality_rate, all, all'", "once")),
+        ("levels.csv", lambda text: text.replace(",6\n", ",\n"),
+         ("levels.csv", "line 2", "worlds", "nan", "whole number")),
+        ("levels.csv", lambda text: text.replace(",6\n", ",inf\n"),
+         ("levels.csv", "line 2", "worlds", "inf", "whole number")),
+        ("differences.csv", lambda text: "\n".join(text.splitlines()[:7]) + "\n",
+         ("differences.csv", "arm 'lottery'", "every arm")),
+        ("differences.csv", lambda text: text.replace(",0.078,", ",-0.078,"),
+         ("differences.csv", "line 7", "value", "-0.078", "ratio above 0")),
+        ("differences.csv", lambda text: text.replace(",declared,0.0004", ",declared,4"),
+         ("differences.csv", "line 2", "p_holm", "4.0", "0 to 1")),
+        ("differences.csv", lambda text: text.replace(",exploratory,", ",explored,", 1),
+         ("differences.csv", "line 5", "family", "'explored'", "declared, exploratory")),
         ("differences.csv", lambda text: text.replace("p_holm", "p_home"),
          ("differences.csv", "'p_holm'", "missing")),
         ("differences.csv", lambda text: text.replace("1.114", "one"),
@@ -310,7 +352,17 @@ def without(key: str, inner: str = "") -> Any:
          ("captions.json", "rates", "alt")),
         ("figures/captions.json", lambda text: text.replace('"rates"', '"../../etc/passwd"'),
          ("captions.json", "../../etc/passwd", "name of a figure")),
+        ("figures/captions.json", lambda text: text.replace('"rates"', '"ra\\u0000tes"'),
+         ("captions.json", "ra\\x00tes", "name of a figure")),
+        ("figures/captions.json", lambda text: text.replace("Rates fall", "\\ud83d"),
+         ("captions.json", "content.rates.alt", "half of a character")),
         ("figures/rates.svg", lambda text: text[:40], ("rates.svg", "damaged")),
+        ("figures/rates.svg", lambda text: '<?xml version="1.0" encoding="no-such"?>' + text,
+         ("rates.svg", "damaged")),
+        ("figures/rates.svg", lambda text: text.replace("518.4pt", "1.2.3pt"),
+         ("rates.svg", "1.2.3pt", "points")),
+        ("figures/rates.svg", lambda text: text.replace("518.4pt", "0pt"),
+         ("rates.svg", "'0pt'", "points")),
         ("figures/rates.svg", lambda text: text.replace("width", "breadth"),
          ("rates.svg", "width")),
         ("figures/rates.svg", lambda text: "<html width='1' height='1'/>", ("rates.svg", "SVG")),
@@ -330,7 +382,10 @@ def test_one_world_and_one_arm(tmp_path: Path) -> None:
     rows = tables()
     for row in [*rows["levels"], *rows["differences"]]:
         row |= {"low": math.nan, "high": math.nan, "worlds": 1, "p_holm": math.nan, "p": math.nan}
+    for row in rows["conflict"]:
+        row |= {"p_fairest": math.nan, "p_least_fair": math.nan}
     page = read(write(tmp_path / "one-world", settings(), rows))
+    assert page.saying("No policy is called the fairest") and not page.saying("not told apart")
     assert page.saying("One world gives no interval: whether this is more than luck is not known.")
     assert not page.saying("No difference from human was detected")
     alone = settings() | {"arms": ["human"]}
@@ -376,6 +431,10 @@ def test_command(folder: Path, tmp_path: Path) -> None:
     assert (folder / "report.html").exists()
     run = CliRunner().invoke(main, ["report", str(tmp_path / "nowhere")])
     assert run.exit_code == 2 and "study.json" in run.output and "Traceback" not in run.output
+    assert "interrupted" in run.output and "same command again" in run.output
+    folder.rename(tmp_path / "cells")
+    run = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert run.exit_code == 2 and str(tmp_path / "cells") in run.output
 
 
 def test_arms_are_described() -> None:
@@ -386,3 +445,154 @@ def test_arms_are_described() -> None:
     assert "temperature 1" in description("sampled(llm:local)")
     assert description("my-own") == "a policy of this study's own"
     assert "attribute" in description("forced(human, attribute:age)")
+    assert "no coin" in description("forced()") and "no coin" in description("forced(human)")
+    assert "lots among all" in description("band()")
+
+
+def with_differences(folder: Path, rows: list[dict[str, Any]], **files: Any) -> Page:
+    """The page of a study with other differences; those of arms without any are invariant."""
+    others = [
+        difference(arm, "transplant_count", 0.1, 0.5) | {"family": "invariant"}
+        for arm in ("llm:local", "lottery")
+    ]
+    page = read(write(folder, settings(), tables() | files | {"differences": [*rows, *others]}))
+    check_traced(page, folder)
+    return page
+
+
+def test_what_is_the_same_is_not_said_to_differ(tmp_path: Path) -> None:
+    """One world and two identical policies: a ratio of 1 is no difference, as is one of 0."""
+    unknown = {"low": math.nan, "high": math.nan, "worlds": 1, "p": math.nan}
+    old = {"grouping": "age_band", "group": "65+"}
+    rows = [
+        difference("lottery", "mortality_rate", 0.0, 1.0),
+        difference("lottery", "transplant_rate_ratio", 1.0, 1.1, **old),
+        difference("llm:local", "some_ratio", 0.9, 1.1, p_holm=0.5) | {"p_holm": math.nan},
+        difference("lottery", "some_ratio", 1.0, 1.1, p_holm=0.5) | {"p_holm": math.nan},
+    ]
+    page = with_differences(tmp_path / "same", [row | unknown for row in rows])
+    for words in (
+        "there was no difference in deaths while waiting:",
+        "there was no difference in the transplant rate of candidates aged 65+, relative to",
+        "Under lottery there was no difference in the measure some_ratio",
+        "Under llm:local the measure some_ratio was lower: 0.90 times as high",
+    ):
+        assert page.saying(words), words
+    told = " ".join(ascii_text(each["text"]) for each in page.findings if "1.00" in each["text"])
+    assert told and not re.search("higher|lower", told)
+    assert "In others there may be one" not in told and "in others there may be one" in told
+
+
+def test_digits_show_what_is_said(tmp_path: Path) -> None:
+    """No number that differs is printed as no difference beside a claim that it does."""
+    old = {"grouping": "age_band", "group": "65+"}
+    rows = [
+        difference("lottery", "life_years", -0.00037, 0.00036),
+        difference("lottery", "mortality_rate", 0.001, 0.4),
+        difference("lottery", "transplant_rate_ratio", 0.99, 1.0084, **old),
+        difference("lottery", "indecision_rate", 0.0004, 0.00039),
+    ]
+    page = with_differences(tmp_path / "digits", rows)
+    (lived,) = (ascii_text(each["text"]) for each in page.saying("lived less long")[:1])
+    assert "a difference of -0.00037 (95 % interval -0.00073 to -0.00001)" in lived
+    (rate,) = (ascii_text(each["text"]) for each in page.saying("at a lower rate")[:1])
+    assert "0.990 times as high (95 % interval 0.982 to 0.998)" in rate
+    (lots,) = (ascii_text(each["text"]) for each in page.saying("left to lots")[:1])
+    assert "+0.040 pp (95 % interval +0.001 pp to +0.079 pp)" in lots
+    assert page.saying("deaths while waiting 0.00 (95 % interval")  # as it is
+    cell = page.html.split("life-years by the end, per candidate")[2].split("</tr>")[0]
+    assert "<strong>\N{MINUS SIGN}0.00037</strong>" in cell
+
+
+def test_means_told_apart_are_printed_apart(tmp_path: Path) -> None:
+    rows = tables()
+    for row in rows["levels"]:
+        if row["measure"] == "life_years":
+            row["value"] = 0.82604 if row["arm"] == "lottery" else 0.82646
+    folder = tmp_path / "means"
+    page = read(write(folder, settings(), rows))
+    check_traced(page, folder)
+    (lived,) = (ascii_text(each["text"]) for each in page.saying("lived longer")[:1])
+    assert "0.8260 years each against 0.8265 under human" in lived
+    old = {"grouping": "age_band", "group": "65+"}
+    for row in rows["levels"]:
+        if row["group"] == "65+" and row["arm"] == "lottery":
+            row["value"] = 0.0004
+    tiny = difference("lottery", "transplant_rate_ratio", 0.0052, 1.05, **old)
+    page = with_differences(tmp_path / "tiny", [tiny], levels=rows["levels"])
+    (rate,) = (ascii_text(each["text"]) for each in page.saying("at a lower rate")[:1])
+    assert "at 0.0004 times their rate, under human at 0.2500, that is, 0.0052 times" in rate
+    assert "(95 % interval 0.0050 to 0.0055)" in rate
+
+
+def test_worlds_that_agree_and_what_no_policy_changes(tmp_path: Path) -> None:
+    agreed = {"low": math.nan, "high": math.nan}
+    rows = [
+        difference("lottery", "mortality_rate", 0.5, 0.1) | agreed | {"p": 0.03125},
+        difference("lottery", "life_years", -0.5, 0.1) | agreed | {"p": 0.25, "worlds": 3},
+        difference("llm:local", "mortality_rate", 0.5, 0.1, p_holm=0.2) | agreed | {"p": 0.03125},
+    ]
+    page = with_differences(tmp_path / "agreed", rows)
+    said = " (the same in all 6 worlds"
+    assert any(said in each["text"] for each in page.saying("more candidates died while waiting"))
+    assert page.saying(
+        f"Differs taken alone, but not clearly once all declared comparisons are "
+        f"counted: deaths while waiting +0.50{said}; Holm-adjusted p 0.200)"
+    )
+    assert not page.saying("lived less long") and page.saying("(the same in all 3 worlds)")
+    assert not page.saying("One world") and not page.saying("transplant_count")
+    assert page.html.count("others are not, and some") == 1 and "; 2 others are not" in page.html
+
+
+def test_how_many_worlds_were_chosen_is_said(tmp_path: Path) -> None:
+    asked = {"target": 0.1, "met": False, "worlds": 40, "look_ahead": 5, "contrasts": []}
+    for met, left_out in ((True, []), (False, ["transplant_rate_ratio of Other under lottery"])):
+        precision = asked | {"met": met, "left_out": left_out}
+        page = read(write(tmp_path / str(met), settings() | {"precision": precision}, tables()))
+        said = f"That was {'' if met else 'not '}met with 40 worlds."
+        assert "chosen by looking at the widths of the intervals" in page.html
+        assert "0.1 either way on the log scale (a factor of 1.11)" in page.html
+        assert said in page.html and ("Left out, since" in page.html) is not met
+        assert "a little too narrow" in page.html
+
+
+def test_no_kidneys(tmp_path: Path) -> None:
+    rows = tables()
+    for row in [*rows["ledger"], *rows["floor"]]:
+        row |= {"n": 0, "share": math.nan}
+    folder = write(tmp_path / "none", settings(), rows)
+    page = read(folder)
+    check_traced(page, folder)
+    assert 'value="nan"' not in page.html
+    (said,) = (ascii_text(each["text"]) for each in page.saying("under lottery but not under")[:1])
+    assert said.endswith("and 0.0 the other way round.")
+
+
+def test_one_arm_is_not_ranked(tmp_path: Path) -> None:
+    rows = {
+        name: [row for row in each if row.get("arm") == "human"]
+        for name, each in tables().items()
+        if name in ("levels", "conflict")
+    }
+    folder = write(tmp_path / "one", settings() | {"arms": ["human"]}, rows)
+    (folder / "differences.csv").write_text(",".join(differences()[0]) + "\n")
+    page = read(folder)
+    assert not page.findings and "Not known for this study" in page.html
+
+
+def test_a_report_is_kept_if_the_next_fails(folder: Path) -> None:
+    first = read(folder).html
+    broken(folder, "figures/captions.json", lambda text: text.replace("Ribbon", "\\ud800"))
+    with pytest.raises(InputError, match="half of a character"):
+        read(folder)
+    assert (folder / "report.html").read_text(encoding="utf-8") == first
+
+
+def test_cards_of_models_are_told(tmp_path: Path) -> None:
+    cards = {"llm:local": card() | {"way": "surrogate", "same_patient": math.nan}}
+    page = read(write(tmp_path / "cards", settings() | {"cards": cards}, tables()))
+    assert "By surrogate: it acts through a fitted surrogate." in page.html
+    live = {key: card()[key] for key in ("model", "prompt", "schema", "coin_offered")}
+    cards = {"llm:local": live | {"way": "live", "kept": 7, "kept_unusable": 1}}
+    page = read(write(tmp_path / "live", settings() | {"cards": cards}, tables()))
+    assert "was asked about the very candidates" in page.html

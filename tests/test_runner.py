@@ -232,5 +232,21 @@ def test_a_failing_run_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_figures_of_an_earlier_study_do_not_stay(tmp_path: Path) -> None:
     compare(small(tmp_path, ["human", "lottery"]))
     assert (tmp_path / "figures" / "winners_and_losers.png").exists()
+    mine = tmp_path / "figures" / "mine.png"
+    mine.write_text("not of a study")
     compare(small(tmp_path, ["lottery"]))
     assert not (tmp_path / "figures" / "winners_and_losers.png").exists()
+    assert mine.exists()
+
+
+def test_a_folder_with_its_study_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(small(tmp_path, ["lottery"]))
+    assert (tmp_path / "study.json").exists()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.compare.draw", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(small(tmp_path, ["lottery"]))
+    assert not (tmp_path / "study.json").exists()

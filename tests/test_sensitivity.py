@@ -213,11 +213,16 @@ def formula(monkeypatch: pytest.MonkeyPatch) -> Callable[[Formula], list[Path]]:
 
 
 def linear(task: Task) -> float:
-    """First-come gains 3 over the range of kidneys, loses 1 over that of waiting.level."""
+    """First-come gains 3 over the range of kidneys, loses 1 over that of waiting.level.
+
+    By .01 less in the first world and more in the third: were they all alike, there would be no
+    interval.
+    """
     gain = 3 * (task.parameters.kidneys.per_year - 50) / 40
     loss = (task.parameters.waiting.level - 0.2) / 0.2
     level = 100.0 * task.world + 7 * task.parameters.centres.count  # of the world: cancels out
-    return level + (gain - loss if task.arm == "first-come" else 0.0)
+    luck = 0.01 * (task.world - 1)
+    return level + (gain - loss + luck if task.arm == "first-come" else 0.0)
 
 
 def test_linear_contrast_through_the_whole_path(
@@ -254,10 +259,12 @@ def test_sentence_tells_what_it_hangs_on_and_where_the_sign_changes(
 ) -> None:
     formula(linear)
     text = said(sensitivity(settings(tmp_path, trajectories=4, samples=32, top=3)))
-    assert "+1.000 (+1.000 to +1.000) in the middle of the ranges" in text
+    # t(.975, 2) = 4.302653 times .01 / sqrt(3)
+    assert "+1.000 (+0.975 to +1.025) in the middle of the ranges" in text
     assert "It hangs on kidneys.per_year (total share 0.9" in text
     assert "waiting.level" in text.split("hangs on")[1] and "centres.count" not in text
     assert "Its sign changes" in text and "none of them" not in text
+    assert "not adjusted for so many points, and all have the same worlds" in text
     assert "Noise is 0 % of the variance" in text
     formula(lambda task: 5 * linear(task) if task.arm == "human" else 5 * linear(task) + 6)
     text = said(sensitivity(settings(tmp_path, trajectories=4, samples=0)))
@@ -277,9 +284,23 @@ def test_noisy_contrast_is_called_noise(
     ) == pytest.approx(1, abs=0.35)
     text = said(found)
     assert "add worlds" in text and "not told from none" in text and "No parameter" in text
+    assert "Taken one by one" in text and "not adjusted for so many points" in text
     formula(lambda task: 2.0)
     text = said(sensitivity(settings(tmp_path, trajectories=2, samples=4)))
     assert "It is none at every point. No parameter stands out" in text
+
+
+def test_points_where_all_worlds_agree_have_no_interval(
+    tmp_path: Path, formula: Callable[[Formula], list[Path]]
+) -> None:
+    """Whole numbers agree by chance, so such points are counted on neither side of none."""
+    formula(lambda task: float(task.world + (task.arm == "first-come")))
+    found = sensitivity(settings(tmp_path, trajectories=2, samples=0))
+    assert (found.design["value"] == 1).all()
+    assert found.design[["low", "high"]].isna().all(axis=None)
+    text = said(found)
+    assert ": +1.000 in the middle" in text and "There it is not told from none" in text
+    assert "0 of 9 points have an interval above none and 0 one below" in text
 
 
 def test_the_screening_passes_on_what_moves_most_unless_named(
@@ -380,6 +401,8 @@ def invoke(*arguments: str) -> tuple[int, str, str]:
         (["--top", "7"], "expected 1 to 6"),
         (["--sobol", "waiting.lvl"], "varies nowhere"),
         (["--measure", "transplant_count"], "no outcome"),
+        (["--measure", "ex_ante.gini_ex_post"], "no outcome"),
+        (["--measure", "systemic_exclusion.independent"], "no outcome"),
         (["--measure", "life_yeers"], "did you mean 'life_years'"),
         (["--measure", "life_years:race"], "NAME:GROUPING:GROUP"),
         (["--workers", "-1"], "--workers -1"),
@@ -412,7 +435,7 @@ def test_default_ranges_are_marked_as_assumed(
     assert code == 0
     assert "A: no ranges given" in " ".join(out.split()) and "54.72..82.08" in out
     for words in ("in the middle of the ranges", "It hangs on", "total share", "mu*"):
-        assert words in out
+        assert words in " ".join(out.split())  # wherever lines break
     for name in ("sensitivity_morris", "sensitivity_sobol"):
         for ending in ("png", "svg", "csv"):
             assert (tmp_path / "figures" / f"{name}.{ending}").stat().st_size > 500

@@ -88,8 +88,8 @@ def test_one_arm_has_nothing_to_be_precise_about() -> None:
 
 
 def study(tmp_path: Path, **changes: object) -> Study:
-    given = {"worlds": 2, "precision": 0.25, "worlds_most": 40, "declared": DECLARED, **changes}
-    return Study(policies=("h", "x"), out=tmp_path, **given)
+    given = {"worlds": 2, "precision": 0.25, "worlds_most": 40, "declared": DECLARED}
+    return Study(**{"policies": ("h", "x"), "out": tmp_path, **given, **changes})
 
 
 def fake_run(values: np.ndarray, tmp_path: Path, asked: list[tuple[int, int]]):
@@ -166,6 +166,8 @@ def test_intervals_still_cover_after_stopping() -> None:
         ({"precision": -0.1}, "precision = -0.1"),
         ({"precision": np.nan}, "precision = nan"),
         ({"worlds_most": 7}, "worlds_most = 7"),
+        ({"worlds_most": 0, "precision": 0.0}, "worlds_most = 0"),
+        ({"policies": ["h"]}, "expected two policies"),
         ({"worlds": 50}, "worlds_most = 40"),
         ({"declared": (Question("life_years"),)}, "expected a ratio"),
     ],

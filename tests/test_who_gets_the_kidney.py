@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from fake_model import FakeModel, age, first, serve
 
 from experiments import kidney_page, surrogate_and_live, tuned, who_gets_the_kidney
-from experiments.inference import contrast, differences
+from experiments.inference import contrast, detectable, differences
 from experiments.kidney_groups import transplants_by_group
-from experiments.sentences import Outcome, detectable, verdict
+from experiments.sentences import Outcome, verdict
 from experiments.tables import listing, model_sentence, number
 from experiments.terminal import console
 from policies import live
@@ -22,8 +22,10 @@ RATE = Outcome("rate", "rate", ".2f")
 RATIO = Outcome("ratio", "some_ratio", ".2f")
 
 
-def of(outcome: Outcome, value: float, low: float, high: float) -> dict[str, object]:
-    numbers = {"value": value, "low": low, "high": high}
+def of(
+    outcome: Outcome, value: float, low: float, high: float, p: float = np.nan
+) -> dict[str, object]:
+    numbers = {"value": value, "low": low, "high": high, "p": p, "worlds": 4}
     return {"measure": outcome.measure, "grouping": "all", "group": "all", **numbers}
 
 
@@ -52,9 +54,18 @@ def test_a_verdict_names_what_differs_and_what_does_not():
 
 def test_a_ratio_is_detectable_where_one_is_outside():
     for low, high, clear in ((0.5, 0.9, True), (0.9, 1.1, False), (1.1, 2.0, True)):
-        assert detectable(pd.Series(of(RATIO, 1.0, low, high)), RATIO) is clear
-        assert detectable(pd.Series(of(RATE, 1.0, low, high)), RATE) is True
-    assert not detectable(pd.Series(of(RATE, 1.0, np.nan, np.nan)), RATE)  # one world
+        assert detectable(pd.Series(of(RATIO, 1.0, low, high))) is clear
+        assert detectable(pd.Series(of(RATE, 1.0, low, high))) is True
+    assert not detectable(pd.Series(of(RATE, 1.0, np.nan, np.nan)))  # one world
+
+
+def test_worlds_that_agree_are_said_to():
+    few = pd.DataFrame([of(RATE, 1.0, np.nan, np.nan, 0.125)])
+    assert verdict(few, [RATE]) == (
+        "The same in every world, too few to rule out chance: rate +1.00 (in each of 4 worlds)."
+    )
+    many = pd.DataFrame([of(RATE, 1.0, np.nan, np.nan, 2.0**-9) | {"worlds": 10}])
+    assert verdict(many, [RATE]) == "Differs in rate +1.00 (in each of 10 worlds)."
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from experiments.figures.forest import forest
 from experiments.figures.frontier import frontier
 from experiments.figures.heat_map import heat_map
 from experiments.figures.inequality import lorenz
-from experiments.figures.style import Plot, design, save_figure, save_figures
+from experiments.figures.style import Plot, design, remove_figures, save_figure, save_figures
 from experiments.figures.trends import fairness_over_time, paired_difference_over_time
 from experiments.figures.values import weights
 
@@ -24,6 +24,7 @@ __all__ = [
     "indecision_reliability",
     "lorenz",
     "paired_difference_over_time",
+    "remove_figures",
     "save_figure",
     "save_figures",
     "weights",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from experiments.conflict import FEWEST_ARMS, SURE
+from experiments.conflict import FEWEST_ARMS, FEWEST_WORLDS, SURE
 from experiments.figures.style import (
     SMALL,
     STYLE,
@@ -20,6 +20,7 @@ from experiments.figures.style import (
     sentences,
     wrapped,
 )
+from experiments.inference import LEVEL
 from populations.errors import InputError
 
 _CELL, _LETTER = 0.2, 0.06  # inches: height of a row, width of a letter
@@ -44,7 +45,7 @@ def conflict_matrix(
     Parameters
     ----------
     frame : DataFrame
-        Columns ``definition``, ``arm``, ``rank``, ``top_share``, ``bottom_share``, ``score``,
+        Columns ``definition``, ``arm``, ``rank``, ``p_fairest``, ``p_least_fair``, ``score``,
         ``low``, ``high``, ``note`` (see ``experiments.conflict``); definitions without a rank are
         named in the footer.
     tau : DataFrame
@@ -75,8 +76,8 @@ def conflict_matrix(
     if not names:
         raise InputError("figure: frame: no definition ranks the arms")
     left_out = [name for name in dict.fromkeys(frame["definition"]) if name not in names]
-    with_tau = len(present) >= FEWEST_ARMS and bool(tau["tau"].notna().any())
-    text = sentences(caption, _note(with_tau), _left_out(left_out))
+    with_tau = len(names) > 1 and len(present) >= FEWEST_ARMS and bool(tau["tau"].notna().any())
+    text = sentences(caption, _note(ranked, with_tau), _left_out(left_out))
     labels = [wrapped(arm, 22) for arm in present]
     longest = max(len(line) for label in labels for line in label.split("\n"))
     figure = new_figure(0.35 + _LETTER * longest + _CELL * len(names), text)
@@ -91,21 +92,27 @@ def conflict_matrix(
     return Plot(figure, frame.reset_index(drop=True), _said(text, ranked, sure, names, present))
 
 
-def _note(with_tau: bool) -> str:
+def _note(ranked: pd.DataFrame, with_tau: bool) -> str:
+    tested = bool(ranked["p_fairest"].notna().any())
     parts = (
-        "Rank 1 is the fairest; framed: first or last in at least "
-        f"{100 * SURE:.0f} % of resamples of the worlds",
-        "Bold tau: of the same sign in as many" if with_tau else "",
+        "Rank 1 is the fairest",
+        "Framed: fairer, or less fair, than every other policy by paired t tests over worlds, "
+        f"adjusted for all definitions and both ends (Holm, p < {LEVEL:g})"
+        if tested
+        else f"Nothing is called sure: that takes two policies and {FEWEST_WORLDS} worlds or more",
+        f"Bold tau: of the same sign in at least {100 * SURE:.0f} % of resamples of the worlds"
+        if tested and with_tau
+        else "",
         "Tau of two definitions: 1 where they rank the policies the same way, -1 the opposite way; "
         "numbers as in the list on the left"
         if with_tau
-        else "Tau of two rankings needs three policies or more",
+        else "Tau needs two definitions and three policies or more that they rank differently",
     )
     return sentences(*parts)
 
 
 def _left_out(names: Sequence[str]) -> str:
-    return f"Left out, undefined or missing in some world: {', '.join(names)}" if names else ""
+    return f"Left out, with the reason in the data: {', '.join(names)}" if names else ""
 
 
 def _panels(figure: Figure, n_arms: int, n_names: int, with_tau: bool) -> tuple[Axes, Axes | None]:
@@ -119,7 +126,7 @@ def _matrices(
     ranked: pd.DataFrame, names: Sequence[str], present: Sequence[str]
 ) -> tuple[Matrix, Matrix]:
     """Ranks, and whether first or last place is sure, both shape (definitions, arms)."""
-    table = ranked.assign(sure=ranked[["top_share", "bottom_share"]].max(axis=1) >= SURE)
+    table = ranked.assign(sure=ranked[["p_fairest", "p_least_fair"]].min(axis=1) < LEVEL)
     wide = table.pivot(index="definition", columns="arm", values=["rank", "sure"])
     ranks, sure = (
         wide[which].loc[list(names), list(present)].to_numpy(dtype=np.float64)
@@ -201,7 +208,7 @@ def _said(
         "caption": text,
         "alt": (
             f"Ranks of {len(present)} policies under {len(names)} definitions of fairness; "
-            f"{int(sure.any(axis=1).sum())} of them settle the first or the last place in "
-            f"{100 * SURE:.0f} % of resamples. First by mean score: {told}."
+            f"under {int(sure.any(axis=1).sum())} of them one is surely the fairest or the least "
+            f"fair. First by mean score: {told}."
         ),
     }

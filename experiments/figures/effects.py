@@ -28,6 +28,7 @@ _STEPS = (
     ("missing indecision", "missing\nindecision"),
     ("rest: temperature", "rest:\ntemperature"),
     ("rest: position and its own coin", "rest: position,\nits own coin"),
+    ("rest", "rest"),  # where it has no parts
 )
 _ENDS = ("human,\nwith coin", "model\nas used")
 
@@ -144,7 +145,10 @@ def _waterfall(
     """Floating bars from the first end to the last; what is drawn."""
     at = float(ends["value"].iloc[0])
     rows = [ends.iloc[0].to_dict() | {"step": _ENDS[0], "start": np.nan, "end": at}]
-    for number, (effect, label) in enumerate(_STEPS, 1):
+    drawn = [step for step in _STEPS if step[0] in steps.index]
+    if len(drawn) == len(_STEPS):
+        drawn.pop()
+    for number, (effect, label) in enumerate(drawn, 1):
         got = steps.loc[effect]
         start = at
 
@@ -169,9 +173,9 @@ def _waterfall(
         ax.plot([number - 0.69, number - 0.31], [start, start], color=GREY, linewidth=0.6)
         rows.append(got.to_dict() | {"step": label, "start": start, "end": at})
     rows.append(ends.iloc[1].to_dict() | {"step": _ENDS[1], "start": at, "end": np.nan})
-    for place, colour_of, end in ((0, "black", 0), (len(_STEPS) + 1, colour, 1)):
+    for place, colour_of, end in ((0, "black", 0), (len(drawn) + 1, colour, 1)):
         _bars(ax, [place], ends.iloc[[end]], {"color": colour_of, "linestyle": ""})
-    labels = [_ENDS[0], *(label for _, label in _STEPS), _ENDS[1]]
+    labels = [_ENDS[0], *(label for _, label in drawn), _ENDS[1]]
     ax.set_xticks(range(len(labels)), labels, size=SMALL)
     ax.set_xlim(-0.5, len(labels) - 0.5)
     return pd.DataFrame(rows).assign(panel="steps")

@@ -21,10 +21,12 @@ from experiments.figures.style import (
     against,
     arms_of,
     design,
+    extent,
     line_styles,
     mean_interval,
     new_figure,
     over_tie_seeds,
+    row_places,
     sentences,
     told,
     wrapped,
@@ -46,6 +48,7 @@ _PLACES: dict[str, tuple[str, str]] = {
 }
 _FACET = 1.35  # inches high
 _LABEL = 0.118  # inches between two labels
+_TITLE, _BAR = 0.126, 0.17  # inches: a line of a title, a bar of a line
 _KEYS = ["what", "reference_fate", "fate"]
 _RUNS = ["arm", "world", "tie_seed"]
 
@@ -102,19 +105,17 @@ def winners_and_losers(
     data = _ledger_means(frame[frame["arm"] != reference], floor)
     links = {arm: _links(data[data["arm"] == arm]) for arm in shown}
     text = sentences(caption, _note(frame, reference, floor))
-    rows = -(-len(shown) // 2)
-    heights = [0.42 + (_FACET + 0.2) * rows, 0.5 + 0.17 * len(shown)]
+    titles = [_title(arm, links[arm]) for arm in shown]
+    heights = [_facets_height(titles, reference), 0.5 + _BAR * row_places(_names(shown))[1]]
     figure = new_figure(sum(heights), text)
     halves = figure.add_gridspec(2, 1, height_ratios=heights)
-    grid = halves[0].subgridspec(rows, 2).subplots(squeeze=False)
+    grid = halves[0].subgridspec(-(-len(shown) // 2), 2).subplots(squeeze=False)
     largest = max((abs(k.life_years) for ks in links.values() for k in ks), default=0.0)
     norm = Normalize(-largest or -1.0, largest or 1.0)
     height = _height(list(links.values()))
-    for axes, arm in zip(grid.flat, shown, strict=False):
+    for axes, arm, title in zip(grid.flat, shown, titles, strict=False):
         _facet(axes, links[arm], height, norm)
-        unchanged = 1 - sum(link.share for link in links[arm])
-        said = f"{arm}, {100 * unchanged:.0f}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}unchanged"
-        axes.set_title(wrapped(said, 42), size=7.5)
+        axes.set_title(title, size=7.5)
     for axes in grid.flat[len(shown) :]:
         axes.remove()
     _headings(grid[0][: len(shown)], reference)
@@ -194,6 +195,18 @@ def _height(facets: Sequence[Sequence[Link]]) -> float:
     return height
 
 
+def _title(arm: str, links: Sequence[Link]) -> str:
+    unchanged = f"{100 * (1 - sum(link.share for link in links)):.0f}"
+    return wrapped(f"{arm}, {unchanged}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}unchanged", 42)
+
+
+def _facets_height(titles: Sequence[str], reference: str) -> float:
+    """Inches for all facets with their titles, headings and the colour bar."""
+    lines = [extent(titles[i : i + 2])[0] for i in range(0, len(titles), 2)]
+    lines.append(_heading(reference).count("\n"))
+    return 0.42 + len(lines[:-1]) * (_FACET + 0.09) + _TITLE * sum(lines)
+
+
 def _facet(axes: Axes, links: Sequence[Link], height: float, norm: Normalize) -> None:
     label = _LABEL * height / _FACET
     axes.set(xlim=(-0.02, 1.02), ylim=(height, -0.25 * label), xticks=[], yticks=[])
@@ -231,10 +244,14 @@ def _facet(axes: Axes, links: Sequence[Link], height: float, norm: Normalize) ->
         tops["after"][link.after] += link.share
 
 
+def _heading(reference: str) -> str:
+    return wrapped(f"under {reference}", 30)
+
+
 def _headings(first: Sequence[Axes], reference: str) -> None:
     for axes in first:
         axes.xaxis.tick_top()
-        axes.set_xticks([0, 1], [f"under {wrapped(reference, 24)}", "under the policy"])
+        axes.set_xticks([0, 1], [_heading(reference), "under the policy"])
         axes.tick_params(axis="x", length=0, pad=1, labelcolor=GREY)
 
 
@@ -252,6 +269,10 @@ def _colour_bar(figure: Figure, facets: list[Axes], norm: Normalize) -> None:
     bar.outline.set_visible(False)
 
 
+def _names(shown: Sequence[str]) -> list[str]:
+    return [wrapped(arm, 34) for arm in shown]
+
+
 def _summary(
     panels: Sequence[Axes],
     data: pd.DataFrame,
@@ -261,9 +282,11 @@ def _summary(
 ) -> None:
     """Bars of churn with what lots alone make of it, and points of life-years."""
     churn, years = panels
+    names = _names(shown)
+    places, lines = row_places(names)
     colours = {arm: style["color"] for arm, style in line_styles(order).items()}
     for row in data[data["arm"].isin(shown)].itertuples():
-        at, colour = shown.index(row.arm), colours[row.arm]
+        at, colour = places[shown.index(row.arm)], colours[row.arm]
         if row.what == "churn":
             churn.barh(at, 100 * row.mean, 0.6, color=colour, alpha=0.75)
             churn.plot([100 * row.low, 100 * row.high], [at, at], color="black", lw=1.0)
@@ -279,8 +302,8 @@ def _summary(
     years.axvline(0, color=GREY, lw=0.8, ls="--", zorder=1)
     churn.set(xlabel="churn (% of transplants)", xlim=(0, None))
     years.set(xlabel="life-years per 1,000 candidates, difference")
-    churn.set_yticks(range(len(shown)), [wrapped(arm, 34) for arm in shown])
-    churn.set_ylim(len(shown) - 0.4, -0.6)
+    churn.set_yticks(places, names)
+    churn.set_ylim(lines - 0.4, -0.6)
     for axes in (churn, years):
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

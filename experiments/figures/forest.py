@@ -1,6 +1,8 @@
 """Forest of rate ratios: every group against its reference group, under every policy."""
 
 from collections.abc import Sequence
+from itertools import product
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,6 +23,7 @@ from experiments.figures.style import (
     new_figure,
     over_tie_seeds,
     ratio_ticks,
+    row_places,
     sentences,
     told,
     wrapped,
@@ -30,6 +33,7 @@ from populations.errors import InputError
 
 BAND = (0.8, 1.25)  # the four-fifths rule and its inverse
 _ROW = 0.152  # inches
+_NAME = 34  # letters in a line of a policy's name
 _COLUMNS = (88, 160, 196, 250)  # points right of the axis where the columns of numbers end
 _COUNTS = ["numerator", "denominator"]
 
@@ -99,14 +103,16 @@ def forest(
         "Undefined: a group without an event in some world" if data["value"].isna().any() else "",
     )
     groups = list(dict.fromkeys(data["group"]))
-    lines = len(groups) * (len(present) + 1)
+    names = [wrapped(arm, _NAME) for arm in present]
+    labels = [label for group in groups for label in (group, *names)]
+    places, lines = row_places(labels)
     figure = new_figure(0.6 + _ROW * lines, text)
     axes = figure.subplots()
-    labels = _rows(axes, data, groups, present, order)
+    _rows(axes, data, list(product(groups, ("", *present))), places, line_styles(order))
     _frame(axes, data, lines)
-    axes.set_yticks(range(lines), labels)
-    for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
-        tick.set_fontweight("bold" if label in groups else "normal")
+    axes.set_yticks(places, labels)
+    for tick in axes.get_yticklabels()[:: len(names) + 1]:
+        tick.set_fontweight("bold")
     heads = ("ratio (95 % CI)" if worlds > 1 else "ratio", f"{what} / PY", "/ 100 PY", base)
     _numbers(axes, -0.9, heads, color=GREY)
     axes.set_xlabel(f"{measure.replace('_', ' ')}, group / {base}")
@@ -133,33 +139,28 @@ def _with_counts(
 def _rows(
     axes: Axes,
     data: pd.DataFrame,
-    groups: Sequence[str],
-    present: Sequence[str],
-    order: Sequence[str],
-) -> list[str]:
-    """Draw a line for each group and policy; the labels of all lines."""
-    styles = line_styles(order)
+    rows: Sequence[tuple[str, str]],
+    places: Sequence[float],
+    styles: dict[str, dict[str, Any]],
+) -> None:
+    """Draw each group and policy in its place; without a policy it is the group's heading."""
     found = data.set_index(["group", "arm"])
-    labels: list[str] = []
-    for group in groups:
-        labels.append(group)
-        for arm in present:
-            at, colour = len(labels), styles[arm]["color"]
-            labels.append(wrapped(arm, 60))
-            row = found.loc[(group, arm)]
-            counts = f"{row['events']:,.0f} / {row['person_years']:,.0f}"
-            ratio = "undefined"
-            if np.isfinite(row["value"]):
-                ratio = f"{row['value']:.2f}"
-                _whisker(axes, at, row, colour)
-            if np.isfinite(row["low"]):
-                ratio += f" ({row['low']:.2f} to {row['high']:.2f})"
-            rates = (f"{row[name]:.1f}" for name in ("rate", "reference_rate"))
-            _numbers(axes, at, (ratio, counts, *rates), color="black")
-    return labels
+    for (group, arm), at in zip(rows, places, strict=True):
+        if not arm:
+            continue
+        row, colour = found.loc[(group, arm)], styles[arm]["color"]
+        counts = f"{row['events']:,.0f} / {row['person_years']:,.0f}"
+        ratio = "undefined"
+        if np.isfinite(row["value"]):
+            ratio = f"{row['value']:.2f}"
+            _whisker(axes, at, row, colour)
+        if np.isfinite(row["low"]):
+            ratio += f" ({row['low']:.2f} to {row['high']:.2f})"
+        rates = (f"{row[name]:.1f}" for name in ("rate", "reference_rate"))
+        _numbers(axes, at, (ratio, counts, *rates), color="black")
 
 
-def _whisker(axes: Axes, at: int, row: pd.Series, colour: str) -> None:
+def _whisker(axes: Axes, at: float, row: pd.Series, colour: str) -> None:
     low, high = (float(np.clip(row[end], *RATIO_LIMITS)) for end in ("low", "high"))
     axes.plot([low, high], [at, at], color=colour, lw=1.2, label="interval")
     for end, edge, mark in zip(RATIO_LIMITS, ("low", "high"), "<>", strict=True):

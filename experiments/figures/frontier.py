@@ -19,6 +19,7 @@ from experiments.figures.style import (
     arms_of,
     design,
     legend,
+    legend_lines,
     line_styles,
     new_figure,
     sentences,
@@ -95,8 +96,10 @@ def frontier(
         "other betters on both axes",
     )
     many = len(present) > _MANY
-    legend_rows = -(-len(present) // 3) if many else len(present)
-    figure = new_figure(3.2 + 0.14 * legend_rows, text, WIDTH if many else _COLUMN_WIDTH)
+    width = WIDTH if many else _COLUMN_WIDTH
+    groups = data.set_index("arm")["group"]
+    labels = [_label(arm, groups[arm], reference) for arm in present]
+    figure = new_figure(3.2 + 0.14 * legend_lines(labels, width), text, width)
     axes = figure.subplots()
     styles = line_styles(order)
     rows = data.set_index("arm")
@@ -114,7 +117,7 @@ def frontier(
     if SYSTEM in present:
         _price_axis(axes, float(rows.loc[SYSTEM, "life_years"]))
     handles = [Line2D([], [], **_mark(arm, styles)) for arm in present]
-    legend(figure, handles, [_label(arm, rows.loc[arm, "group"], reference) for arm in present])
+    legend(figure, handles, labels)
     said = {"title": f"Life-years against the lowest group by {name}", "caption": text}
     return Plot(figure, data, said | {"alt": _alt(data, reference)})
 

@@ -1,7 +1,7 @@
 """All measures at a glance: how clearly each policy differs from the reference in each of them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -14,13 +14,19 @@ from scipy.special import ndtri
 
 from experiments.figures.style import (
     DIVERGING,
+    LETTER,
+    LINE,
     SMALL,
     STYLE,
+    WIDTH,
     Plot,
     arms_of,
+    extent,
     new_figure,
     sentences,
+    wrapped,
 )
+from experiments.headlines import row_label
 from measures.registry import MEASURES
 from populations.errors import InputError
 
@@ -31,6 +37,8 @@ NEUTRAL = LinearSegmentedColormap.from_list(
 _FULL = 4.0  # standard errors at which a colour is at its strongest
 _DARK = 2.6  # beyond which text on it is white
 _LARGEST = 99.9
+_ROW, _BAR, _AROUND = 0.19, 0.07, 0.75  # inches: rows, colour bars, what stands around them
+_SHORTEST = 16  # letters in a line of a name that is written upright
 _TOLD = 4  # kinds of difference named in the alternative text
 _SIGNS = {"higher": 1.0, "lower": -1.0, "none": 0.0}
 _ARROWS = {"higher": " \N{UPWARDS ARROW}", "lower": " \N{DOWNWARDS ARROW}", "none": ""}
@@ -96,13 +104,17 @@ def heat_map(
         if data["p_holm"].notna().any()
         else "No test is adjusted for the number of tests",
         "=: the same in every world" if (data["z"] == 0).any() else "",
-        f"{_LARGEST:g}: the same difference in every world" if np.isinf(data["z"]).any() else "",
+        "Where the difference is the same in every world p is that of the sign test"
+        if (data["p"].notna() & data["low"].isna()).any()
+        else "",
         "-: undefined in some world, or one world only" if data["z"].isna().any() else "",
     )
-    figure = new_figure(1.25 + 0.19 * len(keys), text)
-    heights = [0.9 + 0.19 * len(keys), 0.06]
+    columns = _columns(shown, WIDTH - LETTER * (max(len(row_label(*key)) for key in keys) + 6))
+    heights = [_ROW * len(keys), _BAR]
+    figure = new_figure(columns.height + sum(heights) + _AROUND, text)
     places = figure.subplot_mosaic([["cells", "cells"], ["known", "none"]], height_ratios=heights)
     _cells(places["cells"], data, keys, shown)
+    places["cells"].set_xticks(range(len(shown)), columns.names, rotation=columns.rotation)
     _bars(figure, places["known"], places["none"])
     title = f"How clearly policies differ from {reference}"
     said = {"title": title, "caption": text, "alt": _alt(data, reference)}
@@ -147,21 +159,33 @@ def _cells(
             weight="bold" if row.p_holm < 0.05 else "normal",
         )
     axes.set(xlim=(-0.5, len(shown) - 0.5), ylim=(len(keys) - 0.5, -0.5))
-    axes.set_yticks(range(len(keys)), [_name(key) + _ARROWS[directions[key]] for key in keys])
+    axes.set_yticks(range(len(keys)), [row_label(*key) + _ARROWS[directions[key]] for key in keys])
     axes.xaxis.tick_top()
-    long = max(map(len, shown)) > 92 / len(shown)
-    turned: dict[str, Any] = (
-        {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if long else {}
-    )
-    axes.set_xticks(range(len(shown)), shown, **turned)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
 
-def _name(key: Sequence[str]) -> str:
-    measure, grouping, group = key
-    name = measure.replace("_", " ").replace(".", ", ")
-    return name if grouping == "all" else f"{name}, {group}"
+class _Columns(NamedTuple):
+    """Names of columns as they are written, and the height they need in inches."""
+
+    names: list[str]
+    rotation: int
+    height: float
+
+
+def _columns(shown: Sequence[str], width: float) -> _Columns:
+    """Names across the columns, ``width`` wide together, where they fit; else upright."""
+    room = width / len(shown)
+    names = [wrapped(arm, max(int(room / LETTER) - 1, 1)) for arm in shown]
+    lines, letters = extent(names)
+    if letters * LETTER <= room:
+        return _Columns(names, 0, lines * LINE)
+    for width_of_name in range(_SHORTEST, max(map(len, shown)) + 1):
+        names = [wrapped(arm, width_of_name) for arm in shown]
+        lines, letters = extent(names)
+        if lines * LINE <= room:
+            break
+    return _Columns(names, 90, letters * LETTER)
 
 
 def _bars(figure: Figure, known: Axes, none: Axes) -> None:
@@ -182,7 +206,7 @@ def _alt(data: pd.DataFrame, reference: str) -> str:
         return f"No difference from {reference} could be tested."
     clear = tested[tested["p_holm"] < 0.05]
     said = [
-        _name(key) + (" higher" if z > 0 else " lower")
+        row_label(*key) + (" higher" if z > 0 else " lower")
         for *key, z in clear[[*_KEY, "z"]].itertuples(index=False, name=None)
     ]
     often = pd.Series(said, dtype=object).value_counts()[:_TOLD]

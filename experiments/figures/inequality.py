@@ -15,6 +15,7 @@ from experiments.figures.style import (
     Plot,
     arms_of,
     legend,
+    legend_lines,
     line_styles,
     mean_interval,
     new_figure,
@@ -67,7 +68,10 @@ def lorenz(
         "taker. Dotted: equal shares",
         "Undefined in some world, so not drawn" if data["share"].isna().any() else "",
     )
-    figure = new_figure(3.4 + 0.14 * len(present), text, _COLUMN_WIDTH)
+    labels = [_label(arm, ginis.loc[("ex_ante", arm)], reference) for arm in present]
+    labels.append(f"ex post, all policies: Gini {_range(ginis.loc['ex_post', 'gini'])}")
+    height = 3.2 + 0.155 * legend_lines(labels, _COLUMN_WIDTH)
+    figure = new_figure(height, text, _COLUMN_WIDTH)
     axes = figure.subplots()
     styles = line_styles(order)
     for kind, arm in sorted(ginis.index, key=lambda key: key[0] == "ex_ante"):
@@ -79,9 +83,7 @@ def lorenz(
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", ylabel="cumulative share of chances")
     axes.set_xlabel("cumulative share of candidates, least first")
     handles = [Line2D([], [], **styles[arm]) for arm in present]
-    labels = [_label(arm, ginis.loc[("ex_ante", arm)], reference) for arm in present]
     handles.append(Line2D([], [], **_EX_POST))
-    labels.append(f"ex post, all policies: Gini {_range(ginis.loc['ex_post', 'gini'])}")
     legend(figure, handles, labels)
     said = {arm: float(ginis.loc[("ex_ante", arm), "gini"]) for arm in present}
     alt = (

@@ -1,6 +1,7 @@
 """What all figures share: colours, sizes, legend, caption, averages over worlds, and saving."""
 
 import json
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
@@ -22,6 +23,7 @@ from populations.errors import InputError
 
 WIDTH = 7.2  # inches: two columns of a journal page
 SMALL = 7.0  # points: the smallest text at print size
+LETTER, LINE = SMALL * 0.535 / 72, SMALL * 1.2 / 72  # inches: mean width, height of such text
 GREY = "#666666"
 THICK = 2.6  # points: the reference policy, visible under the thinner lines of the others
 STYLE: Any = {  # matplotlib's own type for it lists every setting's name
@@ -66,7 +68,10 @@ _TICKS: dict[float, tuple[float, ...]] = {  # of log axes, by the ratio of their
     8.0: (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0),
     np.inf: (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0),
 }
+_EM, _HANDLE = 0.55, 4.4  # ems: mean width of a letter of a legend, of the line before its label
 _DASHED = (4.0, 1.2)
+_BREAKS = re.compile("(?<=[ :(])|(?<=[a-z]-)")
+_DIGITS = 6  # of places in a figure, as shares of it
 _TOLD = 4  # policies whose numbers are all in the alternative text
 
 
@@ -194,22 +199,52 @@ def ratio_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def wrapped(name: str, width: int) -> str:
-    """A long policy name on several lines, broken after commas and colons."""
-    lines = textwrap.wrap(name.replace(":", ": "), width + 1, break_long_words=False)
-    return "\n".join(line.replace(": ", ":") for line in lines)
+    """A long policy name on several lines, broken after spaces, colons, brackets and hyphens."""
+    lines = [""]
+    for piece in _BREAKS.split(name):
+        if lines[-1] and len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def extent(labels: Sequence[str]) -> tuple[int, int]:
+    """Most lines that any label has, and letters of the longest line."""
+    lines = [label.split("\n") for label in labels]
+    return max(map(len, lines)), max(len(line) for label in lines for line in label)
+
+
+def row_places(labels: Sequence[str]) -> tuple[list[float], int]:
+    """Middles of rows as high as their labels have lines (0, 1, 2 ... for one each); all lines."""
+    lines = np.array([1 + label.count("\n") for label in labels])
+    places: list[float] = (np.cumsum(lines) - lines / 2 - 0.5).tolist()
+    return places, int(lines.sum())
 
 
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """One legend above all panels, in as many columns as fit."""
+    width = figure.get_figwidth()
     figure.legend(
         handles,
-        labels,
+        _fitted(labels, width),
         loc="outside upper left",
-        ncols=_columns(labels, figure.get_figwidth()),
+        ncols=_columns(labels, width),
         handlelength=2.2,
         columnspacing=1.4,
         borderaxespad=0.1,
     )
+
+
+def legend_lines(labels: Sequence[str], width: float = WIDTH) -> int:
+    """Lines of text that ``legend`` takes in a figure of a width in inches."""
+    rows = -(-len(labels) // _columns(labels, width))
+    return rows + sum(label.count("\n") for label in _fitted(labels, width))
+
+
+def _fitted(labels: Sequence[str], width: float) -> list[str]:
+    """Labels, those too long for a line of their own wrapped."""
+    letters = int((width * 72 / STYLE["legend.fontsize"] - _HANDLE) / _EM)
+    return [wrapped(label, letters) for label in labels]
 
 
 def _columns(labels: Sequence[str], width: float) -> int:
@@ -219,7 +254,7 @@ def _columns(labels: Sequence[str], width: float) -> int:
         sizes = [-(-(len(labels) - i) // columns) for i in range(columns)]
         starts = np.cumsum([0, *sizes])
         longest = [max(map(len, labels[a:b])) for a, b in pairwise(starts)]
-        if sum(0.55 * n + 4.4 for n in longest) <= room:
+        if sum(_EM * n + _HANDLE for n in longest) <= room:
             return columns
     return 1
 
@@ -235,7 +270,7 @@ def line_legend(figure: Figure, arms: Sequence[str], order: Sequence[str], refer
 
 def new_figure(height: float, caption: str, width: float = WIDTH) -> Figure:
     """A figure with ``height`` inches for the panels and the caption beneath them."""
-    characters = int(width * 72 / (SMALL * 0.535))
+    characters = int(width / LETTER)
     lines = textwrap.wrap(caption.replace(" %", "\N{NO-BREAK SPACE}%"), characters)
     footer = len(lines) * SMALL * 1.25 / 72 + 0.08
     bottom = footer / (height + footer)
@@ -258,20 +293,51 @@ def save_figure(plot: Plot, folder: Path, name: str) -> None:
     """Write ``name.png`` (200 dpi), ``name.svg`` and ``name.csv`` (the data drawn).
 
     The same figure gives the same bytes: the SVG carries no date and its ids do not vary. Title
-    and alternative text are in the metadata of both images.
+    and alternative text are in the metadata of both images. The figure's layout is fixed from then
+    on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     said = {"Title": plot.text["title"], "Description": plot.text["alt"]}
     with matplotlib.rc_context(STYLE):
+        _settle(plot.figure)
         plot.figure.savefig(folder / f"{name}.png", dpi=200, metadata=said)
         plot.figure.savefig(folder / f"{name}.svg", metadata=said | {"Date": None})
     plot.data.to_csv(folder / f"{name}.csv", index=False)
 
 
+def _settle(figure: Figure) -> None:
+    """Lay out for good, in round places.
+
+    The solver orders its variables by their addresses, so the last bits of the places differ from
+    process to process, and the ids of clip paths in an SVG are hashes of all the bits.
+    """
+    for _ in range(2):  # the second makes room for the ticks that the first one chose
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, _DIGITS).tolist())
+
+
 def save_figures(plots: Mapping[str, Plot], folder: Path) -> None:
     """Save every figure under its name, and what is said of them in ``captions.json``."""
     folder.mkdir(parents=True, exist_ok=True)
+    said = {name: plot.text for name, plot in plots.items()}
+    # First, so that figures of an interrupted study are known as ours too.
+    (folder / "captions.json").write_text(json.dumps(said, indent=1, ensure_ascii=False))
     for name, plot in plots.items():
         save_figure(plot, folder, name)
-    said = {name: plot.text for name, plot in plots.items()}
-    (folder / "captions.json").write_text(json.dumps(said, indent=1, ensure_ascii=False))
+
+
+def remove_figures(folder: Path) -> None:
+    """Remove the figures that ``save_figures`` wrote into ``folder``, and nothing else there."""
+    captions = folder / "captions.json"
+    if not captions.exists():
+        return
+    try:
+        names = list(json.loads(captions.read_text()))
+    except ValueError as error:
+        raise InputError(f"{captions}: damaged ({error}); delete {folder}") from error
+    for name in names:
+        for kind in ("png", "svg", "csv"):
+            (folder / f"{Path(name).name}.{kind}").unlink(missing_ok=True)
+    captions.unlink()

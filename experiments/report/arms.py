@@ -39,16 +39,16 @@ def describe(name: str, card: Mapping[str, Any]) -> Arm:
     facts = [("Decides", when)] if (when := _temperature(name)) else []
     answers: tuple[tuple[str, str], ...] = ()
     if "model" in card:
-        asked = "offered a coin" if card.get("coin_offered") else "not offered a coin"
+        asked = "offered a coin" if card["coin_offered"] else "not offered a coin"
         facts += [
             ("Model", str(card["model"]) + _adapter(name)),
             (
                 "How it decides in the waitlist",
-                f"By {card.get('way')}: {WAYS.get(str(card.get('way')), 'not known')}.",
+                f"By {card['way']}: {WAYS[card['way']]}.",
             ),
             (
                 "How it was asked",
-                f"Prompt {card.get('prompt')}, patients described as in {card.get('schema')}, "
+                f"Prompt {card['prompt']}, patients described as in {card['schema']}, "
                 f"{asked}" + (f", {card['pairs']} pairs in both orders" if "pairs" in card else ""),
             ),
             ("What it answered", model_sentence(name, card)),
@@ -78,9 +78,10 @@ def description(name: str) -> str:
     shape = next((key for key in PATTERNS if key.startswith(f"{outer}(")), "")
     if not shape:
         return "a policy of this study's own"
-    inner, *options = split_policies(inside.removesuffix(")"))
-    said = [MODES.get(options[0], PATTERNS[shape])] if outer == "forced" else [PATTERNS[shape]]
-    told = [f"{each}: {description(each)}" for each in (inner, *options) if _is_policy(each)]
+    inner = split_policies(inside.removesuffix(")"))
+    mode = inner[-1] if outer == "forced" else ""
+    said = [MODES.get(mode, PATTERNS[shape])]
+    told = [f"{each}: {description(each)}" for each in inner if _is_policy(each)]
     return ". Here ".join([*said, *told])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from experiments.inference import LEVEL
+from experiments.inference import LEVEL, detectable
 from experiments.report.results import Found
 from experiments.report.sentences import (
     P_VALUE,
@@ -15,14 +15,17 @@ from experiments.report.sentences import (
     Part,
     Topic,
     cell,
+    finer,
     join,
     mean_cell,
     mean_of,
+    printed,
     reference,
 )
 from experiments.report.wording import GROUPINGS as GROUPING_NAMES
 from experiments.report.wording import base_name, group_name, wording
 from experiments.series import reference_group
+from populations.schema import AGE_BANDS
 from sim.record import GROUPINGS
 
 LIVES = (
@@ -46,7 +49,8 @@ DECISIONS = (
 )
 SPREAD = ("access_to_transplant.sd_audit",)
 MOST_NUMBERS = 6  # in one sentence; of more comparisons the numbers are in the tables
-_RATIO, _RATE = "transplant_rate_ratio", "transplant_rate"
+_MORE_DIGITS = 9  # than usual at most: what differs by less differs by rounding (A)
+_RATIO, _RATE, _DIED = "transplant_rate_ratio", "transplant_rate", "fate_counts.died"
 Tell = Callable[[str], Sequence[Finding]]
 
 
@@ -65,7 +69,7 @@ def topics(found: Found) -> list[Topic]:
             "Who lives, who dies, who waits",
             "lives",
             "What became of everybody on the list, whether they got a kidney or not.",
-            blocks(lambda arm: outcomes(found, arm, lives)),
+            blocks(lambda arm: [*outcomes(found, arm, lives), *deaths(found, arm)]),
         ),
         Topic(
             "Who gets the kidneys",
@@ -94,20 +98,48 @@ def topics(found: Found) -> list[Topic]:
 def detected(difference: pd.Series) -> bool:
     """Whether a difference counts as found.
 
-    By Holm's p where the comparison was declared, by its own 95 % interval where it is exploratory.
+    By Holm's p where the comparison was declared, by its own 95 % interval where it is exploratory;
+    never where it is nearly the same under every policy.
     """
     if difference["family"] == "declared":
         return bool(difference["p_holm"] < LEVEL)
-    return _excludes_none(difference)
+    return difference["family"] == "exploratory" and detectable(difference)
 
 
 def _is_ratio(difference: pd.Series) -> bool:
     return str(difference["measure"]).endswith("_ratio")
 
 
-def _excludes_none(difference: pd.Series) -> bool:
-    none = 1.0 if _is_ratio(difference) else 0.0
-    return bool(difference["low"] > none or difference["high"] < none)
+def _none(difference: pd.Series) -> float:
+    """What no difference is: ratios are factors."""
+    return 1.0 if _is_ratio(difference) else 0.0
+
+
+def format_of(difference: pd.Series, how: str) -> str:
+    """``how``, or with so many more digits that nothing which differs is printed as no difference.
+
+    Of a difference that may be none the numbers are left as short as they are.
+    """
+    none = _none(difference)
+    if np.isfinite(difference["low"]) and not detectable(difference):
+        return how
+    found = [float(difference[name]) for name in ("value", "low", "high")]
+    known = [value for value in found if np.isfinite(value) and value != none]
+    pairs = [(value, none) for value in known]
+    if _is_ratio(difference):  # which are above 0
+        pairs += [(value, 0.0) for value in known]
+    if np.isfinite(difference["low"]):
+        pairs.append((found[1], found[2]))
+    return _telling_apart(pairs, how)
+
+
+def _telling_apart(pairs: Sequence[tuple[float, float]], how: str) -> str:
+    """``how`` with as many more digits as it takes to print two different numbers differently."""
+    for more in range(_MORE_DIGITS):
+        fine = finer(how, more)
+        if all(one == other or printed(one, fine) != printed(other, fine) for one, other in pairs):
+            return fine
+    return finer(how, _MORE_DIGITS)
 
 
 def outcomes(found: Found, arm: str, measures: Sequence[str]) -> list[Finding]:
@@ -117,6 +149,20 @@ def outcomes(found: Found, arm: str, measures: Sequence[str]) -> list[Finding]:
         [row for row in rows if row is not None],
         lambda row: _differs(found, row),
         lambda row: wording(str(row["measure"]), found.file.study.values).noun,
+        found,
+    )
+
+
+def deaths(found: Found, arm: str) -> list[Finding]:
+    """Who dies waiting, by age, in people.
+
+    A rate would hide it: a group kept waiting has more person-years to die in.
+    """
+    rows = [_difference(found, arm, _DIED, "age_band", band) for band in AGE_BANDS]
+    return _sorted_out(
+        [row for row in rows if row is not None],
+        lambda row: _differs(found, row),
+        lambda row: f"deaths among {group_name(*_group(row))}",
         found,
     )
 
@@ -132,9 +178,10 @@ def _sorted_out(
     for family in ("declared", "exploratory"):
         mine = [row for row in rows if row["family"] == family]
         known = [row for row in mine if np.isfinite(row["value"])]
-        unsure = [row for row in known if np.isfinite(row["low"]) and not detected(row)]
-        near = [row for row in unsure if _excludes_none(row)]
-        same = [row for row in unsure if not _excludes_none(row)]
+        unsure = [row for row in known if np.isfinite(row["p"]) and not detected(row)]
+        near = [row for row in unsure if detectable(row)]
+        agreed = [row for row in unsure if not detectable(row) and not np.isfinite(row["low"])]
+        same = [row for row in unsure if not detectable(row) and np.isfinite(row["low"])]
         clear = [row for row in known if all(row is not other for other in unsure)]
         said += [tell(row) for row in clear]
         said += _listed(
@@ -143,6 +190,9 @@ def _sorted_out(
             name,
         )
         said += _listed(f"No difference from {reference_arm} was detected in: ", same, name)
+        said += _listed(
+            "The same difference in every world, too few of them to rule out chance: ", agreed, name
+        )
         said += [_undefined(found, row, name(row)) for row in mine if not np.isfinite(row["value"])]
     return said
 
@@ -186,14 +236,18 @@ def _level(found: Found, arm: str, difference: pd.Series) -> pd.Series | None:
 def _amount(difference: pd.Series) -> list[Part]:
     """A difference with its interval and adjusted p, as parts."""
     ratio = _is_ratio(difference)
-    how = ".2f" if ratio else wording(str(difference["measure"])).how
+    how = format_of(difference, ".2f" if ratio else wording(str(difference["measure"])).how)
     value, low, high = (
         cell(difference, "differences", column, how, signed=not ratio)
         for column in ("value", "low", "high")
     )
     parts: list[Part] = [value, " times as high" if ratio else ""]
-    if np.isfinite(difference["low"]):
-        parts += [" (95\N{NO-BREAK SPACE}% interval ", low, " to ", high]
+    if np.isfinite(difference["p"]):
+        if np.isfinite(difference["low"]):
+            parts += [" (95\N{NO-BREAK SPACE}% interval ", low, " to ", high]
+        else:
+            worlds = cell(difference, "differences", "worlds", ".0f")
+            parts += [" (the same in all ", worlds, " worlds"]
         if np.isfinite(difference["p_holm"]):
             parts += ["; Holm-adjusted p ", cell(difference, "differences", "p_holm", P_VALUE)]
         parts.append(")")
@@ -202,9 +256,9 @@ def _amount(difference: pd.Series) -> list[Part]:
 
 def _differs(found: Found, difference: pd.Series) -> Finding:
     words = wording(str(difference["measure"]), found.file.study.values)
-    change = words.more if difference["value"] > 0 else words.less
-    if difference["value"] == 0:
-        change = f"{words.noun}: no difference"
+    change = words.more if difference["value"] > _none(difference) else words.less
+    if difference["value"] == _none(difference):
+        change = f"there was no difference in {words.noun}"
     among = ""
     if difference["grouping"] != "all":
         among = f" among {group_name(*_group(difference))}"
@@ -212,10 +266,11 @@ def _differs(found: Found, difference: pd.Series) -> Finding:
     mine = _level(found, str(difference["arm"]), difference)
     theirs = _level(found, found.file.reference, difference)
     if mine is not None and theirs is not None:
+        how = _of_levels(difference, mine, theirs, words.how)
         parts += [
-            cell(mine, "levels", "value", words.how),
+            cell(mine, "levels", "value", how),
             f" {words.unit} against ",
-            cell(theirs, "levels", "value", words.how),
+            cell(theirs, "levels", "value", how),
             f" under {found.file.reference}",
             reference(("levels", mine), ("levels", theirs)),
             ", a difference of " if not _is_ratio(difference) else ": ",
@@ -224,9 +279,21 @@ def _differs(found: Found, difference: pd.Series) -> Finding:
     return Finding((*parts, *_one_world(difference)), str(difference["family"]))
 
 
+def _of_levels(difference: pd.Series, mine: pd.Series, theirs: pd.Series, how: str) -> str:
+    """Two means so that the difference between them can be seen, where one is told."""
+    if difference["value"] == _none(difference) or mine["value"] == theirs["value"]:
+        return how
+    pairs = [(mine["value"], theirs["value"])]
+    if _is_ratio(difference):  # which are above 0
+        pairs += [(mine["value"], 0.0), (theirs["value"], 0.0)]
+    return _telling_apart(pairs, format_of(difference, how))
+
+
 def _one_world(difference: pd.Series) -> list[Part]:
-    if np.isfinite(difference["low"]):
+    if np.isfinite(difference["p"]):
         return []
+    if difference["value"] == _none(difference):
+        return [" One world gives no interval: in others there may be one."]
     return [" One world gives no interval: whether this is more than luck is not known."]
 
 
@@ -287,17 +354,17 @@ def _access(found: Found, difference: pd.Series) -> Finding:
     base = base_name(grouping, reference_group(grouping))
     change = "higher" if difference["value"] > 1 else "lower"
     who = group_name(grouping, group)
-    parts: list[Part] = [
-        f"Under {arm} ",
-        Claim(f"{who} were transplanted at a {change} rate, relative to {base}"),
-        ": ",
-    ]
+    claim = f"{who} were transplanted at a {change} rate, relative to {base}"
+    if difference["value"] == 1:
+        claim = f"there was no difference in the transplant rate of {who}, relative to {base}"
+    parts: list[Part] = [f"Under {arm} ", Claim(claim), ": "]
     if mine is not None and theirs is not None:
+        how = _of_levels(difference, mine, theirs, ".2f")
         parts += [
             "at ",
-            cell(mine, "levels", "value", ".2f"),
+            cell(mine, "levels", "value", how),
             f" times their rate, under {against} at ",
-            cell(theirs, "levels", "value", ".2f"),
+            cell(theirs, "levels", "value", how),
             reference(("levels", mine), ("levels", theirs)),
             ", that is, ",
         ]
@@ -317,20 +384,19 @@ def churn(found: Found, arm: str) -> list[Finding]:
     against = found.file.reference
     gained = mean_cell(rows["gained"], "ledger", "n", ",.1f")
     lost = mean_cell(rows["lost"], "ledger", "n", ",.1f")
-    share = mean_cell(rows["churn"], "ledger", "share", ".1%")
     parts: list[Part] = [
         "On average over runs, ",
         gained,
         f" people were transplanted under {arm} but not under {against}, and ",
         lost,
-        " the other way round; together ",
-        share,
-        " of all transplants of both",
-        mean_of(gained, lost, share),
+        " the other way round",
     ]
-    floor = found.rows("floor", arm=against, what="churn")
-    if len(floor):
-        chance = mean_cell(floor, "floor", "share", ".1%")
+    share = mean_cell(rows["churn"], "ledger", "share", ".1%")
+    if not np.isfinite(share.value):  # of no transplants at all
+        return [Finding((*parts, mean_of(gained, lost), "."), "exploratory")]
+    parts += ["; together ", share, " of all transplants of both", mean_of(gained, lost, share)]
+    chance = mean_cell(found.rows("floor", arm=against, what="churn"), "floor", "share", ".1%")
+    if np.isfinite(chance.value):
         parts += [
             f". Between two runs of {against} that differ by lottery tickets alone it is ",
             chance,

@@ -6,15 +6,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from experiments.conflict import SURE
+from experiments.conflict import FEWEST_WORLDS, SURE
+from experiments.inference import LEVEL
 from experiments.report.results import Found
-from experiments.report.sentences import Finding, Part, cell, join, reference
+from experiments.report.sentences import P_VALUE, Finding, Part, cell, join, reference
 from experiments.report.wording import GROUPINGS, wording
 from measures.registry import MEASURES
 
 FEW_WORLDS = 10  # under which intervals are called rough (A)
 _INVARIANT = "transplant_count"
-_HOW_SURE = ".1%"
 
 
 def number_of_transplants(found: Found) -> list[Finding]:
@@ -39,13 +39,20 @@ def number_of_transplants(found: Found) -> list[Finding]:
 
 def definitions(found: Found) -> list[Finding]:
     """Under which definitions of fairness each arm is the fairest, and the least fair."""
-    if "conflict" not in found.tables:
+    if "conflict" not in found.tables or not found.others:
         return []
+    ranked = found.rows("conflict")
+    if ranked["rank"].notna().any() and ranked["p_fairest"].isna().all():
+        nothing = (
+            "No policy is called the fairest or the least fair by any definition: that takes two "
+            f"policies and {FEWEST_WORLDS} worlds or more."
+        )
+        return [Finding((nothing,)), *_opposed(found)]
     said = []
     for arm in found.file.arms:
         rows = found.rows("conflict", arm=arm)
-        best = _named(rows[rows["top_share"] >= SURE], "top_share")
-        worst = _named(rows[rows["bottom_share"] >= SURE], "bottom_share")
+        best = _named(rows[rows["p_fairest"] < LEVEL], "p_fairest")
+        worst = _named(rows[rows["p_least_fair"] < LEVEL], "p_least_fair")
         if rows["rank"].isna().all():
             continue
         if not (best or worst):
@@ -64,9 +71,9 @@ def definitions(found: Found) -> list[Finding]:
 def _named(rows: pd.DataFrame, column: str) -> list[list[Part]]:
     return [
         [
-            f"“{row['definition']}” (in ",
-            cell(row, "conflict", column, _HOW_SURE),
-            " of resamples)",
+            f"“{row['definition']}” (adjusted p ",
+            cell(row, "conflict", column, P_VALUE),
+            ")",
             reference(("conflict", row)),
         ]
         for _, row in rows.iterrows()
@@ -116,6 +123,7 @@ def limits(found: Found) -> list[str]:
         "What would have happened to anybody: the people are synthetic, their attributes published "
         "averages or assumptions and mostly independent of each other.",
         *_of_worlds(found),
+        *_of_precision(found),
         '"No difference was detected" does not mean that there is none: read the interval, which '
         "says how large a difference could be.",
         *_of_families(found),
@@ -134,6 +142,34 @@ def worlds(found: Found) -> int:
     return int(found.tables["levels"]["worlds"].max())
 
 
+def precision(found: Found) -> str:
+    """How the number of worlds was chosen, where intervals decided it."""
+    asked = found.file.precision
+    if asked is None:
+        return ""
+    out = (
+        f" Left out, since undefined in some world: {'; '.join(asked.left_out)}."
+        if asked.left_out
+        else ""
+    )
+    return (
+        "The number of worlds was chosen by looking at the widths of the intervals: worlds were "
+        "added until those of the declared ratios reached no further than "
+        f"{asked.target:g} either way on the log scale (a factor of {np.exp(asked.target):.3g}). "
+        f"That was {'' if asked.met else 'not '}met with {asked.worlds} worlds.{out}"
+    )
+
+
+def _of_precision(found: Found) -> list[str]:
+    if found.file.precision is None:
+        return []
+    return [
+        "How wide the intervals would be with a number of worlds fixed beforehand: it was chosen "
+        "by looking at their widths, and to stop where they happen to be narrow makes them a "
+        "little too narrow."
+    ]
+
+
 def _of_worlds(found: Found) -> list[str]:
     if worlds(found) == 1:
         return ["Whether any difference is more than luck: one world gives no interval."]
@@ -148,7 +184,7 @@ def _of_worlds(found: Found) -> list[str]:
 def _of_families(found: Found) -> list[str]:
     table = found.tables["differences"]
     declared = int(table["p_holm"].notna().sum())
-    others = int(table["value"].notna().sum()) - declared
+    others = int(((table["family"] == "exploratory") & table["value"].notna()).sum())
     if not len(table):
         return []
     return [

@@ -10,7 +10,7 @@ from experiments.report.results import Found
 from populations.errors import InputError
 
 FULL_WIDTH = 72 * WIDTH  # points
-_LENGTH = re.compile(r"([0-9.]+)(pt|px|)$")
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d+)?)(pt|px|)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,17 @@ def _image(found: Found, name: str, text: dict[str, str]) -> Image:
     try:
         content = path.read_bytes()
         root = ElementTree.fromstring(content)
-    except (OSError, ElementTree.ParseError) as error:
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
         raise InputError(
             f"{path}: missing or damaged ({error}); run `equipoise run compare` again"
         ) from None
-    sizes = [_LENGTH.match(root.get(side, "")) for side in ("width", "height")]
-    if not root.tag.endswith("}svg") or None in sizes:
-        raise InputError(f"{path}: expected an SVG drawing with a width and a height in points")
-    width, height = (float(size.group(1)) for size in sizes if size)
+    sizes = [_LENGTH.fullmatch(root.get(side, "")) for side in ("width", "height")]
+    width, height = (float(size.group(1)) if size else 0.0 for size in sizes)
+    if not (root.tag.endswith("}svg") and width and height):
+        given = ", ".join(f"{side} {root.get(side)!r}" for side in ("width", "height"))
+        raise InputError(
+            f"{path}: {given}: expected an SVG drawing with a width and a height in points, such "
+            "as 518.4pt"
+        )
     uri = f"data:image/svg+xml;base64,{base64.b64encode(content).decode('ascii')}"
     return Image(name, text["title"], text["caption"], text["alt"], uri, width, height)

@@ -27,9 +27,9 @@ def write_report(results: Path, out: Path) -> None:
     InputError
         If the folder is none of a study's, or one of its files is damaged.
     """
-    html = page(read_results(results))
+    html = page(read_results(results)).encode()  # all of it before an earlier report is lost
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(html, encoding="utf-8")
+    out.write_bytes(html)
 
 
 def page(found: Found) -> str:
@@ -60,6 +60,7 @@ def _content(found: Found) -> dict[str, Any]:
         "study": found.file.study,
         "reference": found.file.reference,
         "worlds": general.worlds(found),
+        "precision": general.precision(found),
         "population": _population(found.file.study.population),
         "arms": described,
         "summary": _summary(topics, found),

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from experiments.inference import is_ratio
+from experiments.report.cards import check_cards
 from populations.errors import InputError
 
 _COMMAND = "equipoise run compare"
@@ -36,10 +39,18 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
     "weights": _ESTIMATE,
     "steady_levels": (*_ESTIMATE, "worlds"),
     "steady_differences": (*_ESTIMATE, "worlds", "p", "p_holm"),
-    "conflict": ("score", "rank", "top_share", "bottom_share"),
+    "conflict": ("score", "rank", "p_fairest", "p_least_fair"),
     "conflict_tau": ("tau", "same_sign_share"),
 }
 _NEEDED = ("levels", "differences")
+# Tables where these columns together name a row: all of their text, but for the family.
+_KEYS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("levels", "differences", "steady_levels", "steady_differences"), _WHERE),
+    "alignment": _TEXT["alignment"],
+    "conflict": _TEXT["conflict"],
+    "conflict_tau": _TEXT["conflict_tau"],
+}
+_FAMILIES = ("declared", "exploratory", "invariant")
 
 
 class _File(BaseModel):
@@ -75,6 +86,15 @@ class WarmUp(_File):
     needed: float
 
 
+class Precision(_File):
+    """How narrow intervals were wanted; see ``experiments.sequential.Precision``."""
+
+    target: float = Field(gt=0, allow_inf_nan=False)
+    met: bool
+    worlds: int = Field(ge=1)
+    left_out: list[str]
+
+
 class StudyFile(_File):
     """What ``study.json`` must hold."""
 
@@ -87,6 +107,7 @@ class StudyFile(_File):
     command: str
     versions: dict[str, str]
     warm_up: WarmUp
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +165,7 @@ def read_results(folder: Path) -> Found:
         for name in _TEXT
         if name in _NEEDED or (folder / f"{name}.csv").exists()
     }
+    _whole(folder, file, found)
     tables = {name: table for name, table in found.items() if len(table) or name in _NEEDED}
     missing = tuple(name for name in _TEXT if name not in tables)
     return Found(folder, file, tables, missing, _captions(folder / "figures" / "captions.json"))
@@ -151,13 +173,43 @@ def read_results(folder: Path) -> Found:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        what = "not a results folder" if path.name == "study.json" else "damaged"
-        raise InputError(f"{path}: {what}: {error}; make it by `{_COMMAND} --out FOLDER`") from None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _check_text(content, path, "content")
+    except (OSError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged: {error}; run `{_COMMAND}` again") from None
+    return content
+
+
+def _check_text(content: Any, path: Path, field: str) -> None:
+    """Raise InputError if some text is none: JSON can hold half of a character."""
+    if isinstance(content, str) and not content.isascii():
+        try:
+            content.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{path}: {field}: {content[:60]!a}: expected text, found half of a character"
+            ) from None
+    if isinstance(content, dict):
+        for key, value in content.items():
+            _check_text(key, path, field)
+            _check_text(value, path, f"{field}.{key}")
+    if isinstance(content, list):
+        for value in content:
+            _check_text(value, path, field)
 
 
 def _study(path: Path) -> StudyFile:
+    if not path.exists():
+        cells = path.parent / "cells"
+        if (cells / path.name).exists():
+            raise InputError(
+                f"{path}: missing; this is the folder of a factorial study: the report is of the "
+                f"study of its cells, {cells}"
+            )
+        raise InputError(
+            f"{path}: missing: the study was interrupted (run the same command again), or this is "
+            f"no results folder (make one by `{_COMMAND} --out FOLDER`)"
+        )
     try:
         file = StudyFile.model_validate(_json(path))
     except ValidationError as error:
@@ -168,14 +220,32 @@ def _study(path: Path) -> StudyFile:
     if file.reference not in file.arms:
         expected = ", ".join(file.arms)
         raise InputError(f"{path}: reference: {file.reference!r}: expected one of {expected}")
+    if len(set(file.arms)) < len(file.arms):
+        raise InputError(f"{path}: arms: {', '.join(file.arms)}: expected each once")
+    check_cards(file.cards, path)
     return file
+
+
+def _whole(folder: Path, file: StudyFile, tables: dict[str, pd.DataFrame]) -> None:
+    """Raise InputError unless every arm is where it must be."""
+    others = [arm for arm in file.arms if arm != file.reference]
+    for name, arms in (("levels", file.arms), ("differences", others)):
+        lacking = set(arms) - set(tables[name]["arm"])
+        if lacking:
+            raise InputError(
+                f"{folder / name}.csv: arm {min(lacking)!r}: expected rows of every arm of "
+                f"study.json, found none of this; run `{_COMMAND}` again"
+            )
 
 
 def _table(path: Path, name: str, file: StudyFile) -> pd.DataFrame:
     text, numbers = _TEXT[name], _NUMBERS[name]
     try:
+        content = path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            raise ValueError("its last line is cut off")
         table = pd.read_csv(
-            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""]
+            BytesIO(content), dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""]
         )
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: missing or damaged ({error}); run `{_COMMAND}` again") from None
@@ -192,7 +262,39 @@ def _table(path: Path, name: str, file: StudyFile) -> pd.DataFrame:
         expected = ", ".join(file.arms)
         raise InputError(f"{path}: arm {min(unknown)!r}: expected one of {expected}")
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
+    _check_rows(table, path, _KEYS.get(name, ()))
     return table
+
+
+def _check_rows(table: pd.DataFrame, path: Path, key: tuple[str, ...]) -> None:
+    """Raise InputError at the first row that is there twice, or holds what cannot be."""
+    if key:
+        names = table[list(key)].agg(", ".join, axis=1)
+        _refuse(table[list(key)].duplicated(), names, path, f"{', '.join(key)}: expected once")
+    if "measure" in table:
+        ratios = is_ratio(table["measure"])
+        for column in ("value", "low", "high"):
+            if column in table:
+                wrong = ratios & (table[column] <= 0)
+                _refuse(wrong, table[column], path, f"{column}: expected a ratio above 0")
+    for column in ("p", "p_holm"):
+        if column in table:
+            wrong = (table[column] < 0) | (table[column] > 1)
+            _refuse(wrong, table[column], path, f"{column}: expected a number from 0 to 1")
+    if "worlds" in table:
+        wrong = ~table["worlds"].between(0, 1e9) | (table["worlds"] % 1 != 0)
+        _refuse(wrong, table["worlds"], path, "worlds: expected a whole number from 0")
+    if "family" in table:
+        wrong = ~table["family"].isin(_FAMILIES)
+        _refuse(wrong, table["family"], path, f"family: expected one of {', '.join(_FAMILIES)}")
+
+
+def _refuse(wrong: pd.Series, values: pd.Series, path: Path, field: str) -> None:
+    """Raise InputError at the first line that is wrong."""
+    if wrong.any():
+        line = wrong.idxmax()
+        name, _, right = field.rpartition(": ")
+        raise InputError(f"{path}: line {line}, {name}: {values[line]!r}: {right}")
 
 
 def _numeric(column: pd.Series, path: Path) -> pd.Series:
@@ -214,9 +316,9 @@ def _captions(path: Path) -> dict[str, dict[str, str]]:
     if not isinstance(captions, dict):
         raise InputError(f"{path}: expected an object with one entry for each figure")
     for name, entry in captions.items():
+        if name != Path(name).name or name.startswith(".") or not name.isprintable():
+            raise InputError(f"{path}: {name!a}: expected the name of a figure in this folder")
         for key in keys:
             if not (isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]):
                 raise InputError(f"{path}: {name}: {key}: expected some text")
-        if name != Path(name).name or name.startswith("."):
-            raise InputError(f"{path}: {name!r}: expected the name of a figure in this folder")
     return captions

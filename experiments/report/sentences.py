@@ -123,6 +123,12 @@ def plain(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}").replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def finer(how: str, digits: int) -> str:
+    """A format with so many more digits after the point: ".1%" and 1 give ".2%"."""
+    start, point, rest = how.partition(".")
+    return f"{start}{point}{int(rest[:-1]) + digits}{rest[-1]}"
+
+
 def printed(value: float, how: str, *, signed: bool = False) -> str:
     """A number as the page shows it; the format ``P_VALUE`` says no more than "<0.001"."""
     if how == P_VALUE:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from experiments.conflict import SURE
-from experiments.report.findings import detected
+from experiments.headlines import HEADLINES
+from experiments.inference import LEVEL
+from experiments.report.findings import detected, format_of
 from experiments.report.results import Found
 from experiments.report.sentences import Row, printed
 from experiments.report.wording import GROUPINGS
 from experiments.series import reference_group
-from experiments.tables import HEADLINES
 
 _JUDGED: tuple[tuple[str, str, str], ...] = (
     ("most likely answer is the same", "compare_judges.agreement", ".1%"),
@@ -137,11 +137,14 @@ def _difference(row: pd.Series, how: str) -> Entry:
     ratio = str(row["measure"]).endswith("_ratio")
     if not np.isfinite(row["value"]):
         return Entry(_DASH)
+    how = format_of(row, how)
     below = _interval(row, how, not ratio)
+    if np.isfinite(row["p"]):
+        below = below or f"the same in all {row['worlds']:.0f} worlds"
     if np.isfinite(row["p_holm"]):
         below += f"; p {printed(row['p_holm'], 'p')}"
     value = printed(row["value"], how, signed=not ratio)
-    return Entry(value, below, bool(np.isfinite(row["low"]) and detected(row)))
+    return Entry(value, below, detected(row))
 
 
 def access(found: Found) -> Table:
@@ -171,9 +174,8 @@ def _access(found: Found, arm: str, grouping: str, group: str) -> Entry:
     if level is None or not np.isfinite(level["value"]):
         return Entry(_DASH)
     difference = found.row("differences", arm=arm, **where)
-    known = difference is not None and np.isfinite(difference["low"])
-    strong = known and difference is not None and detected(difference)
-    return Entry(printed(level["value"], ".2f"), _interval(level, ".2f"), bool(strong))
+    strong = difference is not None and detected(difference)
+    return Entry(printed(level["value"], ".2f"), _interval(level, ".2f"), strong)
 
 
 def ledger(found: Found) -> Table | None:
@@ -219,7 +221,7 @@ def conflict(found: Found) -> Table | None:
         row = found.row("conflict", definition=definition, arm=arm)
         if row is None or not np.isfinite(row["rank"]):
             return Entry(_DASH)
-        first = bool(row["top_share"] >= SURE)
+        first = bool(row["p_fairest"] < LEVEL)
         return Entry(printed(row["rank"], ".0f"), printed(row["score"], ".3g"), first)
 
     lines = tuple(
@@ -232,8 +234,9 @@ def conflict(found: Found) -> Table | None:
         ("", *found.file.arms),
         lines,
         "1: the fairest by that definition. Beneath it the distance from what the definition calls "
-        f"fair, smaller is fairer, in units of its own. Bold: first in at least {SURE:.0%} of "
-        f"resamples of the worlds. {_DASH}: undefined in some world. From conflict.csv.",
+        "fair, smaller is fairer, in units of its own. Bold: fairer than every other policy by "
+        f"paired tests over worlds (Holm-adjusted p below {LEVEL:g}). {_DASH}: left out; for the "
+        "reason see conflict.csv.",
     )
 
 

@@ -50,6 +50,13 @@ WORDINGS: dict[str, Wording] = {
         "people",
         ",.1f",
     ),
+    "fate_counts.died": Wording(
+        "how many died waiting",
+        "more people died waiting",
+        "fewer people died waiting",
+        "people",
+        ",.1f",
+    ),
     "fate_counts.too_sick": Wording(
         "how many became too sick for a transplant",
         "more candidates became too sick for a transplant",
