@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from scipy.special import fdtri
 
 from experiments.figures.style import (
@@ -34,6 +35,7 @@ ANCHORS = ("lottery", SYSTEM)
 _COLUMN_WIDTH = 4.4  # inches
 _PER = 100.0  # candidates
 _MANY = 6  # policies, that need the width of a page
+_TICKS = 7  # intervals at most
 _ENOUGH = 4  # worlds, for an ellipse: that of three is 16 standard errors long
 _SPREAD = ["var_life_years", "cov", "var_rate"]
 
@@ -112,6 +114,9 @@ def frontier(
     best = data[data["pareto"]].sort_values("life_years")
     axes.step(best["life_years"], best["rate"], where="pre", color=GREY, lw=1.0, ls=":", zorder=3)
     _limits(axes, data, np.hstack(list(outlines.values())))
+    # So many ticks whatever the size of the axes: else ticks and layout may chase each other.
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
+    axes.yaxis.set_major_locator(MaxNLocator(_TICKS))
     axes.set_xlabel(f"life-years by the end, per {_PER:g} candidates")
     axes.set_ylabel(f"transplants per 100 person-years,\nlowest group by {name}")
     if SYSTEM in present:
