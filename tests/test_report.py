@@ -447,6 +447,9 @@ def test_arms_are_described() -> None:
     assert "attribute" in description("forced(human, attribute:age)")
     assert "no coin" in description("forced()") and "no coin" in description("forced(human)")
     assert "lots among all" in description("band()")
+    assert "more than 0.2 in utility" in description("band(human, 0.2)")
+    calibrated = description("calibrated(llm:local, human, 0.5)")
+    assert "as human on the same pairs, times 0.5" in calibrated and "OTHER" not in calibrated
 
 
 def with_differences(folder: Path, rows: list[dict[str, Any]], **files: Any) -> Page:

@@ -80,9 +80,20 @@ def description(name: str) -> str:
         return "a policy of this study's own"
     inner = split_policies(inside.removesuffix(")"))
     mode = inner[-1] if outer == "forced" else ""
-    said = [MODES.get(mode, PATTERNS[shape])]
+    kind = "attribute:NAME" if mode.startswith("attribute:") else mode
+    said = [MODES.get(kind) or _filled(shape, inner)]
     told = [f"{each}: {description(each)}" for each in inner if _is_policy(each)]
     return ". Here ".join([*said, *told])
+
+
+def _filled(shape: str, given: list[str]) -> str:
+    """What a pattern is in general, with the arguments of one policy in it."""
+    text = PATTERNS[shape].partition(";")[0]  # what follows is about other ways to write it
+    words = split_policies(shape.partition("(")[2].removesuffix(")"))
+    for word, argument in zip(words, given, strict=False):
+        text = text.replace(word, argument)
+    factor = given[len(words) :]
+    return f"{text}, times {factor[0]}" if factor and shape.startswith("calibrated") else text
 
 
 def _is_policy(text: str) -> bool:

@@ -73,8 +73,8 @@ def _content(found: Found) -> dict[str, Any]:
         "images": images.images(found),
         "outcomes": tables.outcome_tables(found),
         "steady": [
-            tables.levels(found, "steady_levels", "After the warm-up: rates, by policy"),
-            tables.differences(found, "steady_differences", "After the warm-up: differences from"),
+            tables.levels(found, "steady_levels", "Later years: rates, by policy"),
+            tables.differences(found, "steady_differences", "Later years: differences from"),
         ]
         if steady
         else [],
