@@ -5,8 +5,8 @@ from typing import NamedTuple
 from experiments.factorial import Factorial
 from experiments.inference import Question, check_declared
 from experiments.sentences import Outcome, headlines, row
-from experiments.series import reference_group
-from measures.registry import is_invariant
+from measures.rates import reference_group
+from measures.registry import is_invariant, is_ratio
 from populations.errors import InputError
 
 # What there is to show beside the headlines, where a study has it.
@@ -59,7 +59,7 @@ def outcome_of(asked: Asked, found: Factorial) -> Outcome:
         (known[measure].label, known[measure].how) if measure in known else (measure, ".3f")
     )
     if grouping != "all":
-        ratio = measure.endswith("_ratio")
+        ratio = is_ratio(measure)
         label = f"{measure.replace('_', ' ')}, {_against(grouping, group) if ratio else group}"
         how = ".2f" if ratio else how
     outcome = Outcome(label, measure, how, grouping, group)
@@ -92,7 +92,7 @@ def group_outcomes(found: Factorial) -> list[Outcome]:
     known = rows[["measure", "grouping", "group"]].drop_duplicates()
     return [
         Outcome(
-            _against(grouping, group) if measure.endswith("_ratio") else f"lots won, {group}",
+            _against(grouping, group) if is_ratio(measure) else f"lots won, {group}",
             measure,
             ".2f",
             grouping,
@@ -100,5 +100,5 @@ def group_outcomes(found: Factorial) -> list[Outcome]:
         )
         for measure, grouping, group in known.itertuples(index=False, name=None)
         if grouping in _BY_GROUP[measure]
-        and not (measure.endswith("_ratio") and group == reference_group(grouping))
+        and not (is_ratio(measure) and group == reference_group(grouping))
     ]

@@ -1,6 +1,6 @@
 """The main measures, and what the rows of tables and figures call any measure."""
 
-from experiments.series import reference_group
+from measures.rates import reference_group
 
 # Label, measure and format of the rows of the main tables.
 HEADLINES: tuple[tuple[str, str, str], ...] = (

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from experiments.series import reference_group
-from measures.registry import MEASURES, is_invariant
+from measures.rates import reference_group
+from measures.registry import MEASURES, is_invariant, is_ratio
 from measures.table import Floats
 from measures.table import levels as levels_of
 from populations.errors import InputError
@@ -91,7 +91,7 @@ def by_world(measures: pd.DataFrame) -> pd.DataFrame:
     values = measures.copy()
     no_events = values["measure"].isin(RATES) & (values["numerator"] == 0)
     values.loc[no_events & (values["denominator"] > 0), "value"] = 0.0
-    ratios = is_ratio(values["measure"])
+    ratios = values["measure"].map(is_ratio).astype(bool)
     positive = values.loc[ratios, "value"].where(lambda ratio: ratio > 0)
     values.loc[ratios, "value"] = np.log(positive)
     grouped = values.groupby(["arm", "world", *KEY], sort=False)["value"]
@@ -115,11 +115,6 @@ def paired(measures: pd.DataFrame, reference: str) -> pd.DataFrame:
     mine, theirs = pairs["value"], pairs.pop("value_reference")
     same = np.isclose(mine, theirs, rtol=ROUNDING, atol=ROUNDING)
     return pairs.assign(value=(mine - theirs).mask(same, 0.0))
-
-
-def is_ratio(measure: pd.Series) -> pd.Series:
-    """Which measures are averaged and compared as logarithms."""
-    return measure.str.endswith("_ratio")
 
 
 def shares(measures: pd.DataFrame) -> set[str]:
@@ -180,7 +175,7 @@ def tested(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unlogged(table: pd.DataFrame) -> pd.DataFrame:
-    logs = is_ratio(table["measure"])
+    logs = table["measure"].map(is_ratio).astype(bool)
     table.loc[logs, ["value", "low", "high"]] = np.exp(table.loc[logs, ["value", "low", "high"]])
     return table
 
@@ -288,5 +283,5 @@ def detectable(found: pd.Series) -> bool:
     """
     if not np.isfinite(found["low"]):
         return bool(found["p"] < LEVEL)
-    none = 1.0 if str(found["measure"]).endswith("_ratio") else 0.0
+    none = 1.0 if is_ratio(str(found["measure"])) else 0.0
     return bool(found["low"] > none or found["high"] < none)

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.inference import RATES, is_ratio
+from experiments.inference import RATES
 from experiments.sensitivity import KEY, Outcome, Sensitivity, outcome_name
 from experiments.sensitivity_design import RANGES_OF_OURS
 from experiments.tables import number
+from measures.registry import is_ratio
 
 MUCH_NOISE = 0.5
 _INDICES = (("mu", "+.3f"), ("mu_star", ".3f"), ("sigma", ".3f"), ("S1", ".2f"), ("ST", ".2f"))
@@ -42,7 +43,7 @@ def outcomes(result: Sensitivity) -> Iterator[tuple[Outcome, pd.DataFrame, pd.Da
 
 def is_log(measure: str) -> bool:
     """Whether the contrast of a measure is the logarithm of a ratio."""
-    return measure in RATES or bool(is_ratio(pd.Series([measure])).item())
+    return measure in RATES or is_ratio(measure)
 
 
 def _amount(value: float, measure: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from experiments.headlines import HEADLINES
 from experiments.inference import detectable
 from experiments.tables import number
+from measures.registry import is_ratio
 
 
 class Outcome(NamedTuple):
@@ -34,7 +35,7 @@ class Outcome(NamedTuple):
     @property
     def is_ratio(self) -> bool:
         """Whether a difference of it is a factor."""
-        return self.measure.endswith("_ratio")
+        return is_ratio(self.measure)
 
 
 def headlines(*measures: str) -> list[Outcome]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.inference import KEY, Question, half_width, is_ratio, paired
+from experiments.inference import KEY, Question, half_width, paired
+from measures.registry import is_ratio
 from measures.table import Floats
 from populations.errors import InputError
 
@@ -80,7 +81,7 @@ def check_precision(
             f"worlds_most = {worlds_most}: expected at least {max(worlds, LEAST + LOOK_AHEAD)} "
             f"(the worlds to begin with, and {LEAST} + {LOOK_AHEAD} for a precision)"
         )
-    if not any(question.measure.endswith("_ratio") for question in declared):
+    if not any(is_ratio(question.measure) for question in declared):
         raise InputError("precision: expected a ratio among the declared differences")
 
 
@@ -100,7 +101,7 @@ def assess(
     target : float
     """
     asked = pd.DataFrame([question[:3] for question in declared], columns=KEY)
-    asked = asked[is_ratio(asked["measure"])]
+    asked = asked[asked["measure"].map(is_ratio).astype(bool)]
     pairs = paired(measures.merge(asked, on=KEY), reference)
     table = pairs.pivot(index=["arm", *KEY], columns="world", values="value")
     table = table.reindex(columns=sorted(measures["world"].unique()))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from measures import rates, survival
 from measures.inequality import gini
-from measures.table import FULL_DETAIL_ONLY, Floats, column, groups, levels
+from measures.table import FULL_DETAIL_ONLY, Floats, column, groups
 from populations.errors import InputError
 from sim.record import FATES, Record
 
@@ -15,11 +15,6 @@ GROUPINGS: tuple[str, ...] = ("sex", "race", "age_band", "blood_type")
 WIDTH, STEP = 1.0, 0.25  # years: windows of 12 months that start every quarter
 _SAME_MOMENT = 1e-9  # years
 RATES: dict[str, str] = {"transplant_rate": "transplanted", "mortality_rate": "died"}
-
-
-def reference_group(grouping: str) -> str:
-    """The group that the others of a grouping are compared with (as in `measures.rates`)."""
-    return rates.REFERENCES.get(grouping, levels(grouping)[0])
 
 
 def over_time(record: Record) -> pd.DataFrame:
@@ -56,7 +51,7 @@ def over_time(record: Record) -> pd.DataFrame:
             rate = _rates(record, measure, fate, grouping, starts)
             frames.append(rate)
             if grouping and measure == "transplant_rate":
-                frames.append(_ratios(rate, reference_group(grouping)))
+                frames.append(_ratios(rate, rates.reference_group(grouping)))
     return pd.concat(frames, ignore_index=True)
 
 

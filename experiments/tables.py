@@ -14,7 +14,8 @@ from experiments import sequential, warm_up
 from experiments.compare import Results
 from experiments.headlines import HEADLINES, row_label
 from experiments.inference import LEVEL, RATES, Question, levels
-from experiments.series import reference_group
+from measures.rates import reference_group
+from measures.registry import is_ratio
 from measures.table import levels as levels_of
 from populations.presets import TAGS, Population
 from populations.schema import AGE_BANDS
@@ -118,7 +119,7 @@ def _asked(question: Question) -> _Row:
     """A declared question's row, named as in the other tables where it is there."""
     measure, grouping, group, _ = question
     known = {name: how for _, name, how in HEADLINES}
-    how = known.get(measure, ".2f" if measure.endswith("_ratio") else ".3g")
+    how = known.get(measure, ".2f" if is_ratio(measure) else ".3g")
     label = row_label(measure, grouping, group)
     return _Row(label, how, measure, grouping, group)
 
@@ -184,7 +185,7 @@ def _with_interval(row: pd.Series, how: str) -> str:
 def _difference(row: pd.Series, how: str) -> str:
     if not np.isfinite(row["value"]):
         return "-"
-    ratio = row["measure"].endswith("_ratio")
+    ratio = is_ratio(row["measure"])
     value, low, high = (number(row[name], how, not ratio) for name in ("value", "low", "high"))
     value = f"x {value}" if ratio else value
     value = f"[bold]{value} *[/]" if row["p_holm"] < LEVEL else value

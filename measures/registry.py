@@ -110,3 +110,8 @@ def measure(
         return function
 
     return enter
+
+
+def is_ratio(measure: str) -> bool:
+    """Whether a measure, by its name, is a ratio: averaged and compared as a logarithm."""
+    return measure.endswith("_ratio")

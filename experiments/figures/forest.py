@@ -28,7 +28,7 @@ from experiments.figures.style import (
     told,
     wrapped,
 )
-from experiments.series import reference_group
+from measures.rates import reference_group
 from populations.errors import InputError
 
 BAND = (0.8, 1.25)  # the four-fifths rule and its inverse

@@ -27,7 +27,7 @@ from experiments.figures.style import (
     wrapped,
 )
 from experiments.headlines import row_label
-from measures.registry import MEASURES
+from measures.registry import MEASURES, is_ratio
 from populations.errors import InputError
 
 # Lower and higher, where neither is better: ColorBrewer's purple and green (M).
@@ -122,7 +122,7 @@ def heat_map(
 
 
 def _scored(rows: pd.DataFrame) -> pd.DataFrame:
-    ratio = rows["measure"].str.endswith("_ratio")
+    ratio = rows["measure"].map(is_ratio).astype(bool)
     size = rows["value"].where(~ratio, np.log(rows["value"].where(rows["value"] > 0)))
     z = np.sign(size) * -ndtri(rows["p"] / 2)
     cards = rows["measure"].str.partition(".")[0]

@@ -30,7 +30,7 @@ from experiments.figures.style import (
     ratio_ticks,
     sentences,
 )
-from experiments.series import reference_group
+from measures.rates import reference_group
 from measures.registry import MEASURES
 from measures.table import Floats
 from populations.errors import InputError

@@ -24,7 +24,8 @@ from experiments.report.sentences import (
 )
 from experiments.report.wording import GROUPINGS as GROUPING_NAMES
 from experiments.report.wording import base_name, group_name, wording
-from experiments.series import reference_group
+from measures.rates import reference_group
+from measures.registry import is_ratio
 from populations.schema import AGE_BANDS
 from sim.record import GROUPINGS
 
@@ -106,13 +107,9 @@ def detected(difference: pd.Series) -> bool:
     return difference["family"] == "exploratory" and detectable(difference)
 
 
-def _is_ratio(difference: pd.Series) -> bool:
-    return str(difference["measure"]).endswith("_ratio")
-
-
 def _none(difference: pd.Series) -> float:
     """What no difference is: ratios are factors."""
-    return 1.0 if _is_ratio(difference) else 0.0
+    return 1.0 if is_ratio(str(difference["measure"])) else 0.0
 
 
 def format_of(difference: pd.Series, how: str) -> str:
@@ -126,7 +123,7 @@ def format_of(difference: pd.Series, how: str) -> str:
     found = [float(difference[name]) for name in ("value", "low", "high")]
     known = [value for value in found if np.isfinite(value) and value != none]
     pairs = [(value, none) for value in known]
-    if _is_ratio(difference):  # which are above 0
+    if is_ratio(str(difference["measure"])):  # which are above 0
         pairs += [(value, 0.0) for value in known]
     if np.isfinite(difference["low"]):
         pairs.append((found[1], found[2]))
@@ -235,7 +232,7 @@ def _level(found: Found, arm: str, difference: pd.Series) -> pd.Series | None:
 
 def _amount(difference: pd.Series) -> list[Part]:
     """A difference with its interval and adjusted p, as parts."""
-    ratio = _is_ratio(difference)
+    ratio = is_ratio(str(difference["measure"]))
     how = format_of(difference, ".2f" if ratio else wording(str(difference["measure"])).how)
     value, low, high = (
         cell(difference, "differences", column, how, signed=not ratio)
@@ -273,7 +270,7 @@ def _differs(found: Found, difference: pd.Series) -> Finding:
             cell(theirs, "levels", "value", how),
             f" under {found.file.reference}",
             reference(("levels", mine), ("levels", theirs)),
-            ", a difference of " if not _is_ratio(difference) else ": ",
+            ", a difference of " if not is_ratio(str(difference["measure"])) else ": ",
         ]
     parts += [*_amount(difference), "."]
     return Finding((*parts, *_one_world(difference)), str(difference["family"]))
@@ -284,7 +281,7 @@ def _of_levels(difference: pd.Series, mine: pd.Series, theirs: pd.Series, how: s
     if difference["value"] == _none(difference) or mine["value"] == theirs["value"]:
         return how
     pairs = [(mine["value"], theirs["value"])]
-    if _is_ratio(difference):  # which are above 0
+    if is_ratio(str(difference["measure"])):  # which are above 0
         pairs += [(mine["value"], 0.0), (theirs["value"], 0.0)]
     return _telling_apart(pairs, format_of(difference, how))
 
@@ -318,7 +315,9 @@ def groups(found: Found, arm: str) -> list[Finding]:
             row = _difference(found, arm, _RATE, grouping, group)
         if row is not None:
             rows.append(row)
-    rows.sort(key=lambda row: -abs(np.log(row["value"])) if _is_ratio(row) else -np.inf)
+    rows.sort(
+        key=lambda row: -abs(np.log(row["value"])) if is_ratio(str(row["measure"])) else -np.inf
+    )
     asked = found.rows("differences", arm=arm, family="declared")
     asked = asked[(asked["grouping"] != "all") & (asked["measure"] != _RATIO)]
     return _sorted_out(

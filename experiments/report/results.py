@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from experiments.inference import is_ratio
 from experiments.report.cards import check_cards
+from measures.registry import is_ratio
 from populations.errors import InputError
 
 _COMMAND = "equipoise run compare"
@@ -272,7 +272,7 @@ def _check_rows(table: pd.DataFrame, path: Path, key: tuple[str, ...]) -> None:
         names = table[list(key)].agg(", ".join, axis=1)
         _refuse(table[list(key)].duplicated(), names, path, f"{', '.join(key)}: expected once")
     if "measure" in table:
-        ratios = is_ratio(table["measure"])
+        ratios = table["measure"].map(is_ratio).astype(bool)
         for column in ("value", "low", "high"):
             if column in table:
                 wrong = ratios & (table[column] <= 0)

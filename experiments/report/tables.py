@@ -12,7 +12,8 @@ from experiments.report.findings import detected, format_of
 from experiments.report.results import Found
 from experiments.report.sentences import Row, printed
 from experiments.report.wording import GROUPINGS
-from experiments.series import reference_group
+from measures.rates import reference_group
+from measures.registry import is_ratio
 
 _JUDGED: tuple[tuple[str, str, str], ...] = (
     ("most likely answer is the same", "compare_judges.agreement", ".1%"),
@@ -134,7 +135,7 @@ def _interval(row: pd.Series, how: str, signed: bool = False) -> str:
 
 
 def _difference(row: pd.Series, how: str) -> Entry:
-    ratio = str(row["measure"]).endswith("_ratio")
+    ratio = is_ratio(str(row["measure"]))
     if not np.isfinite(row["value"]):
         return Entry(_DASH)
     how = format_of(row, how)
