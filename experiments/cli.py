@@ -11,16 +11,16 @@ from experiments.commands.factorial import factorial_command
 from experiments.commands.finetune import finetune_command
 from experiments.commands.fit import fit_command
 from experiments.commands.measures import measures_command
+from experiments.commands.odd import odd_command
+from experiments.commands.populations import populations_command
 from experiments.commands.report import report_command
 from experiments.commands.sensitivity import sensitivity_command
 from experiments.commands.study_options import (
     processes,
-    seed_option,
-    set_option,
     study_options,
 )
+from experiments.commands.validate import validate_command
 from experiments.terminal import Reporter, console, plain_errors
-from populations.presets import load_population, preset_names
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -84,37 +84,6 @@ def list_policies() -> None:
     console().print(listing("Policies", every, ("name", "who decides")))
 
 
-@main.command("populations")
-@click.argument("name", required=False)
-@set_option
-@plain_errors
-def list_populations(name: str | None, overrides: tuple[str, ...]) -> None:
-    """List the populations, or every figure of one with its source."""
-    from experiments.tables import listing, population_table
-
-    if name:
-        console().print(population_table(load_population(name, overrides)))
-        return
-    rows = [(preset, load_population(preset).description) for preset in preset_names()]
-    console().print(listing("Populations", rows, ("name", "what it is")))
-
-
-@main.command("validate")
-@click.option("--population", default="us-national", help="The preset to check.")
-@click.option("--years", default=5.0, type=float, help="Length of the history.")
-@seed_option
-@set_option
-@plain_errors
-def validate_command(population: str, years: float, seed: int, overrides: tuple[str, ...]) -> None:
-    """Print published figures beside simulated ones, misses as misses."""
-    from experiments.study import check_run
-    from experiments.validate import validate, validation_table
-
-    check_run(years, seed)
-    resolved = load_population(population, overrides)
-    console().print(validation_table(validate(resolved, seed, years), population, years))
-
-
 run.add_command(factorial_command)
 run.add_command(sensitivity_command)
 main.add_command(align_command)
@@ -123,7 +92,10 @@ main.add_command(elicit_command)
 main.add_command(finetune_command)
 main.add_command(fit_command)
 main.add_command(measures_command)
+main.add_command(odd_command)
+main.add_command(populations_command)
 main.add_command(report_command)
+main.add_command(validate_command)
 
 if __name__ == "__main__":
     main()

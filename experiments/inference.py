@@ -267,13 +267,18 @@ def contrast(measures: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFra
     Returns
     -------
     DataFrame
-        As ``differences``, without ``arm`` and the families; ratios are summed on the log scale.
+        As ``differences``, without ``arm`` and the families; ratios are summed on the log scale,
+        and intervals of shares end at the least and the most that the weights allow.
     """
     worlds = by_world(measures)
     table = worlds.pivot(index=["world", *KEY], columns="arm", values="value")[list(weights)]
     total = (table * pd.Series(weights)).sum(axis=1, skipna=False)
     total = total.mask(total.abs() <= ROUNDING * table.abs().max(axis=1).clip(lower=1.0), 0.0)
-    return _unlogged(tested(summarise(total.rename("value").reset_index(), KEY)))
+    found = tested(summarise(total.rename("value").reset_index(), KEY))
+    bounded = found["measure"].isin(shares(measures))
+    ends = [sum(min(w, 0.0) for w in weights.values()), sum(max(w, 0.0) for w in weights.values())]
+    found.loc[bounded, ["low", "high"]] = found.loc[bounded, ["low", "high"]].clip(*ends)
+    return _unlogged(found)
 
 
 def detectable(found: pd.Series) -> bool:

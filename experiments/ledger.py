@@ -197,7 +197,8 @@ def _displaced(record: Record, reference: Record) -> Who:
     """Whose kidney under the reference somebody else has now, shape (n,)."""
     before = np.asarray(reference.fates["kidney"], dtype=np.int64)
     now = np.asarray(record.fates["kidney"], dtype=np.int64)
-    return np.asarray((before >= 0) & np.isin(before, now) & (before != now))
+    given = np.concatenate([now, record.returns["kidney"].to_numpy(dtype=np.int64)])
+    return np.asarray((before >= 0) & np.isin(before, given) & (before != now))
 
 
 def _row(

@@ -173,20 +173,20 @@ def _definitions() -> str:
 def _invariant(card: Measure) -> list[str]:
     """A card's part in the list of what is never an outcome."""
     if card.policy_invariant:
-        return [f"- `{card.name}`: {_escaped(card.description)}"]
+        return [f"- `{card.name}`: {escaped(card.description)}"]
     details = card.invariant_details
     return [f"- `{card.name}.{detail}`: a detail of `{card.name}`" for detail in details]
 
 
 def _section(card: Measure) -> str:
     lines = [
-        f"- **{heading}**: {f'`{text}`' if heading == 'Formula' else _escaped(text)}"
+        f"- **{heading}**: {f'`{text}`' if heading == 'Formula' else escaped(text)}"
         for heading, text in card_lines(card)
     ]
     return "\n".join([f"### `{card.name}`", "", *lines, ""])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text with the stars, bars and underscores that Markdown would read as its own."""
     pieces = re.split(r"(`[^`]*`)", text.replace("``", "`"))
     return "".join(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.inference import DECLARED, Question, check_declared
 from experiments.sequential import check_precision
+from populations.bring import check_covered
 from populations.errors import InputError
 from populations.parameters import Parameters
 from populations.presets import Population, load_population
@@ -108,11 +109,12 @@ class Study:
         check_lottery(self.lottery)
         population = load_population(self.population, self.overrides)
         self._check_size(population.parameters)
+        check_covered(population.parameters, self.years)
         return population
 
     def _check_size(self, p: Parameters) -> None:
         people = p.list.initial + p.arrivals.per_year * self.years
-        offers = p.kidneys.per_year * self.years * p.centres.count
+        kidneys = p.kidneys.per_year * self.years
         worlds = max(self.worlds, self.worlds_most if self.precision else 0)
         runs = worlds * len(self.policies) * self.tie_seeds
         if people == 0:
@@ -121,7 +123,7 @@ class Study:
             )
         for what, size, most in (
             ("candidates in a world (list.initial + arrivals.per_year x years)", people, 5e6),
-            ("kidneys x centres in a world", offers, 5e8),
+            ("kidneys in a world (kidneys.per_year x years)", kidneys, 5e6),
             ("runs (worlds x policies x tie seeds)", runs, 1e6),
         ):
             if size > most:

@@ -76,7 +76,7 @@ def _numbers(record: Record, rows: Registrations, name: str) -> Floats:
     waited = rows.since - column(record.candidates, "listed")[rows.person]
     if name == "age":
         return value + waited
-    if name == "dialysis_years":  # when the others start dialysis is not recorded
+    if name == "dialysis_years":  # of those on it when listed; who starts later stays at 0
         return value + waited * (value > 0)
     if name == "cpra":  # among donors at random the rate is proportional to the share compatible
         return np.log(np.maximum(1 - value / 100, _LEAST_COMPATIBLE))
@@ -263,7 +263,7 @@ def access_to_transplant(record: Record, held: Sequence[str] = POLICY_INTENDED) 
         ``.sd_clinical`` and ``.sd_audit`` from those of one role, ``.sd_<attribute>`` from one
         alone. ``numerator`` transplants, ``denominator`` person-years; the note names the
         attributes held. EPTS is left out: it is a formula of others. Dialysis that starts while
-        waiting is not in the record, so not in the score.
+        waiting is not in the score.
 
     Raises
     ------

@@ -22,6 +22,12 @@ def kdpi_band(kdpi: Floats) -> NDArray[np.intp]:
     return np.searchsorted(_KDPI_TOPS, kdpi, side="left")
 
 
+def bands_of_kidneys(record: Record, kidneys: NDArray[Any]) -> NDArray[np.intp]:
+    """Index in ``KDPI_BANDS`` of each kidney, by number, shape (n,)."""
+    kdpi = record.decisions.set_index("kidney")["kdpi"].reindex(kidneys)
+    return kdpi_band(np.asarray(kdpi, dtype=np.float64))
+
+
 def years_lived(record: Record) -> Floats:
     """Years each candidate lives from entry to death or the end of the run, shape (n,)."""
     death = np.minimum(column(record.fates, "death"), record.years)
@@ -110,8 +116,9 @@ def restricted_life_years(record: Record, by: str | None = None) -> pd.DataFrame
     direction="lower",
     discipline="transplant policy (SRTR)",
     protects="those who die waiting, and those taken off the list because they are dying",
-    cannot_see="deaths after a transplant or after removal for other reasons; which deaths another "
-    "choice would have prevented; removal as too sick is no event here, only the death after it",
+    cannot_see="deaths after a transplant, also of those back on the list after it failed, or "
+    "after removal for other reasons; which deaths another choice would have prevented; removal as "
+    "too sick is no event here, only the death after it",
     source="SRTR program-specific reports print pre-transplant mortality (R, headings); that "
     "follow-up goes on after removal, until transplant, recovery or transfer (M); interval Garwood "
     "1936 (M), checked against statsmodels (D)",
@@ -142,7 +149,8 @@ def pre_transplant_mortality(record: Record, by: str | None = None) -> pd.DataFr
 
 
 @measure(
-    formula="sum of min(death, horizon) - min(death without a deceased-donor kidney, horizon)",
+    formula="sum of min(death, horizon) - min(death without a deceased-donor kidney, horizon); "
+    "the same / deceased-donor transplants, those after a failed graft included",
     unit="years (total; years per transplant)",
     direction="higher",
     discipline="health economics",
@@ -157,13 +165,16 @@ def life_years_gained(record: Record, by: str | None = None) -> pd.DataFrame:
     """Life-years gained by deceased-donor transplants by the end of the run.
 
     ``life_years_gained.total`` sums over the group; ``life_years_gained.per_transplant`` divides
-    by its transplants.
+    by its transplants, second ones of people back on the list included.
     """
     names, codes = groups(record, by)
     with_kidney = np.minimum(column(record.fates, "death"), record.years)
     without = np.minimum(column(record.fates, "untreated_death"), record.years)
     gained = totals(with_kidney - without, codes, len(names))
+    again = np.asarray(record.returns["fate"] == "transplanted")
+    back = np.asarray(record.returns["candidate"], dtype=np.intp)[again]
     transplants = totals(_had(record, "transplanted"), codes, len(names))
+    transplants += totals(np.ones(back.size), codes[back], len(names))
     total = [
         {"measure": "life_years_gained.total", "grouping": by or "all", "group": g, "value": v}
         for g, v in zip(names, gained, strict=True)
@@ -202,7 +213,8 @@ def _count_rows(name: str, record: Record, by: str | None, fate: str) -> list[di
     discipline="transplant policy (OPTN)",
     protects="nobody: printed so that an equal count is not mistaken for a policy without effect",
     cannot_see="anything a policy does: while the list is never empty the supply of kidneys fixes "
-    "the count; only its split over groups is the policy's",
+    "the count, less the kidneys that go to people whose first graft of the run has failed; only "
+    "its split over groups is the policy's",
     source="bookkeeping (D)",
     policy_invariant=True,
 )
@@ -212,16 +224,18 @@ def transplant_count(record: Record, by: str | None = None) -> pd.DataFrame:
 
 
 @measure(
-    formula="number of candidates with each other fate at the end of the run",
+    formula="number of candidates whose first registration has each other fate at the end of the "
+    "run",
     unit="candidates",
     direction="none",
     discipline="transplant policy (OPTN)",
     protects="nobody by itself: the accounts from which the rest follows",
-    cannot_see="when it happened, and for how long people had waited",
+    cannot_see="when it happened, and for how long people had waited; those back on the list after "
+    "a graft failed, whose fate here is transplanted",
     source="bookkeeping (D)",
 )
 def fate_counts(record: Record, by: str | None = None) -> pd.DataFrame:
-    """Candidates per fate but transplant; ``fate_counts.waiting`` is the list at the end.
+    """Candidates per fate but transplant; ``fate_counts.waiting`` still wait for the first time.
 
     With ``transplant_count`` they add up to ``denominator``, all candidates.
     """

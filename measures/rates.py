@@ -224,8 +224,9 @@ _SHRUNKEN_BLIND = (
     direction="higher",
     discipline="transplant policy (OPTN, SRTR)",
     protects="groups kept waiting longer than others",
-    cannot_see="who within a group is chosen, how well the kidney serves them; a group's rate "
-    "rises when its members die early, since person-years shrink",
+    cannot_see="who within a group is chosen, how well the kidney serves them; people back on the "
+    "list (read retransplants); a group's rate rises when its members die early, since "
+    "person-years shrink",
     source=_RATE_SOURCE,
 )
 def transplant_rate(
@@ -257,9 +258,9 @@ def transplant_rate(
     direction="lower",
     discipline="transplant policy (OPTN, SRTR)",
     protects="those who die waiting",
-    cannot_see="deaths after removal as too sick or after a transplant; which deaths a different "
-    "choice would have prevented; a group kept waiting has more person-years, so that its deaths "
-    "rise while its rate does not (read fate_counts.died with it)",
+    cannot_see="deaths after removal as too sick or after a transplant, also back on the list; "
+    "which deaths a different choice would have prevented; a group kept waiting has more "
+    "person-years: its deaths rise, its rate does not (read fate_counts.died with it)",
     source=_RATE_SOURCE,
 )
 def mortality_rate(

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-from measures.outcomes import HORIZONS, KDPI_BANDS, kdpi_band
+from measures.outcomes import HORIZONS, KDPI_BANDS, bands_of_kidneys
 from measures.rates import Z
 from measures.registry import measure
 from measures.table import Floats, codes_of, column, groups, mean_rows, tidy, totals
@@ -308,9 +308,9 @@ def clopper_pearson(count: Floats, trials: Floats) -> tuple[Floats, Floats]:
     direction="higher",
     discipline="transplant policy (SRTR)",
     protects="recipients; those given a kidney that serves them badly",
-    cannot_see="graft failure, which is not modelled before death: this is the survival of people, "
-    "with or without a working graft, and no graft survival; everybody not transplanted, so a "
-    "policy that takes only the healthiest looks best",
+    cannot_see="whether the graft still works: this is the survival of people, with it, on "
+    "dialysis after it failed, or with another (read graft_survival with it); everybody not "
+    "transplanted, so a policy that takes only the healthiest looks best",
     source="SRTR program-specific reports print patient survival after transplant (R, headings); "
     "with every death known the share is the Kaplan-Meier estimate (D); interval Clopper-Pearson "
     "(M), checked against statsmodels (D)",
@@ -319,18 +319,17 @@ def post_transplant_survival(record: Record, by: str | None = None) -> pd.DataFr
     """Share of recipients alive 1, 3 and 5 years after transplant; overall also by KDPI band.
 
     ``measure`` is ``post_transplant_survival.<t>y``; ``numerator`` alive, ``denominator``
-    recipients. All recipients count, however late in the run: the record knows when each dies, also
-    after its end, so nobody is censored. Groups are of the recipients, the bands of their kidneys.
+    recipients. All recipients count, once, from their first transplant in the run and however late
+    in it: the record knows when each dies, also after its end, so nobody is censored. Groups are of
+    the recipients, the bands of their first kidneys.
     """
     received = np.asarray(record.fates["fate"] == "transplanted")
     lived = (column(record.fates, "death") - column(record.fates, "exit"))[received]
     names, codes = groups(record, by)
     tables = [(by, names, codes[received])]
     if by is None:
-        kdpi = record.decisions.set_index("kidney")["kdpi"]
-        of_recipients = kdpi.reindex(record.fates["kidney"][received])
-        band = kdpi_band(np.asarray(of_recipients, dtype=np.float64))
-        tables.append(("kdpi_band", KDPI_BANDS, band))
+        kidneys = np.asarray(record.fates["kidney"])[received]
+        tables.append(("kdpi_band", KDPI_BANDS, bands_of_kidneys(record, kidneys)))
     rows: list[dict[str, Any]] = []
     for grouping, levels, of in tables:
         recipients = totals(np.ones(of.size), of, len(levels))

@@ -108,13 +108,13 @@ def _every_slot(roots: Chances, outright: float, half_nu: float) -> Choice:
 
 @dataclass(frozen=True)
 class _Roots:
-    """r_i of everyone in the world, scaled to a maximum of 1."""
+    """r_i of everyone in the world; infinite beyond what numbers can hold."""
 
     values: Values
 
     def __call__(self, columns: Columns) -> Chances:
-        u = self.values(columns)
-        return np.asarray(np.exp(u - u.max()))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(self.values(columns)))
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,11 @@ class Davidson:
         half_nu = 0.5 * float(np.exp(self.log_tie))
         # With many ties the sum of two opposite terms below would lose digits.
         if self.steady and self.order == 0.0 and half_nu < _MANY_TIES:
-            roots = match.masked(self._roots)
-            outright = float((roots * roots).sum())
-            # Far below the world's best, squares would underflow: scale to this run's best.
-            if outright > _SAFE_SQUARE:
+            with np.errstate(over="ignore", invalid="ignore"):
+                roots = match.masked(self._roots)
+                outright = float((roots * roots).sum())
+            # Where squares would underflow or overflow, scale to this run's best instead.
+            if _SAFE_SQUARE < outright < 1.0 / _SAFE_SQUARE:
                 return _every_slot(roots, outright, half_nu)
         model = self.ties(match)
         return Choice(model.decided + model.shared, model.tie)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from policies.davidson import Assembly, Band, Davidson, mix
-from policies.protocol import Chances, Choice, MatchRun, certain
+from policies.protocol import Chances, Choice, MatchRun, certain, in_order
 from policies.rules import Lottery
 from policies.table import Table
 from populations.errors import InputError
@@ -115,7 +115,7 @@ class Forced:
         if self.mode == "argmax":
             davidson = self._fitted()
             if davidson.steady and davidson.order == 0.0:
-                return certain(int(match.best(davidson.values)[0]))
+                return in_order(match.top(davidson.values)[0])
             return certain(int(match.slots[np.argmin(davidson.defeat(match))]))
         if isinstance(self.base, Davidson):
             return Choice(self._settled(self.base, match), 0.0)

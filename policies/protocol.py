@@ -1,6 +1,7 @@
 """The two views of a decider: a judge of pairs and a policy for one kidney."""
 
 from collections.abc import Callable
+from math import nan
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,11 +13,12 @@ Chances = NDArray[np.float64]
 
 
 class Kidney(NamedTuple):
-    """The kidney on offer: its number in the world, blood type (code), KDPI in percent."""
+    """The kidney on offer: number in the world, blood type (code), KDPI (percent), donor age."""
 
     number: int
     blood_type: int
     kdpi: float
+    donor_age: float = nan
 
 
 class MatchRun(Protocol):
@@ -24,7 +26,11 @@ class MatchRun(Protocol):
 
     ``match["age"]`` is a column, shape (n,), with its value now. Beside the schema's attributes
     there are ``candidate`` (id), ``registration`` (an arbitrary stable number), ``centre``,
-    ``waiting_years`` and ``life_years_gained`` (expected, with this kidney, years).
+    ``listed``, ``birth`` and ``dialysis_start`` (years from the start of the run),
+    ``waiting_years``, ``returned`` (1: listed again after a graft failed in the run) and ``hla`` (a
+    bit for each antigen, ``populations.hla``); and for this kidney ``life_years_gained`` (expected,
+    years), ``level`` (0 local, 1 regional, 2 national), ``distance_nm`` (nautical miles), and
+    ``mismatches``, ``mismatches_a``, ``mismatches_b`` and ``mismatches_dr`` (antigens).
     """
 
     kidney: Kidney
@@ -39,8 +45,9 @@ class MatchRun(Protocol):
 
         For values whose differences between candidates do not change while they wait: the
         columns it is given hold each candidate's age and dialysis at the start of the run, the
-        rest as at listing. Pass the same
-        function object every time.
+        rest as at listing. Each one's value must follow from their own columns alone: it is
+        computed again, for them alone, when they come back to the list. Pass the same function
+        object every time.
         """
         ...
 
@@ -52,12 +59,16 @@ class MatchRun(Protocol):
         """Slot of each of the n candidates, ascending, shape (n,)."""
         ...
 
-    def first(self) -> int:
-        """Slot of the candidate listed longest ago."""
+    def first(self, count: int) -> NDArray[np.intp]:
+        """Slots of the (at most) ``count`` candidates listed longest ago, ascending."""
         ...
 
-    def best(self, function: Callable[[Columns], Chances]) -> NDArray[np.intp]:
-        """Slots of those with the highest ``constant``, exact equals included, ascending."""
+    def top(self, function: Callable[[Columns], Chances]) -> tuple[NDArray[np.intp], int]:
+        """Slots of the candidates with the highest ``constant``, and how many share the highest.
+
+        Best first, equals in order of listing: ``FURTHER`` of them, or all who share the highest
+        if they are more, or all there are.
+        """
         ...
 
     def masked(self, function: Callable[[Columns], Chances]) -> Chances:
@@ -66,6 +77,7 @@ class MatchRun(Protocol):
 
 
 EVERY_SLOT = slice(None)
+FURTHER = 64  # as many as a kidney is ever offered to: the rest of a ranking is never read
 
 
 class Choice(NamedTuple):
@@ -80,11 +92,15 @@ class Choice(NamedTuple):
         Probability that the decision was left to lots, in [0, 1].
     slots : ndarray of int, shape (k,), or ``EVERY_SLOT``, optional
         Whom ``chances`` speaks of, by the match run's slots, ascending; nobody else has a chance.
+    then : ndarray of int, optional
+        Slots to offer the kidney to, in this order, once all who have a chance have refused it.
+        After them, and without it, the policy is asked again about who remains.
     """
 
     chances: Chances
     tie: float
     slots: NDArray[np.intp] | slice | None = None
+    then: NDArray[np.intp] | None = None
 
     def dense(self, match: MatchRun) -> Chances:
         """Chances of all n candidates of the match run that was asked about, shape (n,)."""
@@ -106,6 +122,30 @@ def equal_chances(slots: NDArray[np.intp]) -> Choice:
     """Equal chances for the candidates in ``slots``; a tie if there is more than one."""
     count = len(slots)
     return Choice(np.full(count, 1.0 / count), float(count > 1), slots)
+
+
+def in_order(slots: NDArray[np.intp], tied: int = 1) -> Choice:
+    """The first wins, by lots if the first ``tied`` are equal; the others follow as they stand."""
+    return equal_chances(np.sort(slots[:tied]))._replace(then=slots[tied:])
+
+
+def ranked(match: MatchRun, scores: Chances) -> Choice:
+    """The highest score first, lots between exact equals; nobody with a score of -inf.
+
+    Parameters
+    ----------
+    match : MatchRun
+        Of n candidates.
+    scores : ndarray, shape (n,)
+        Later ones that are equal are offered the kidney in order of listing.
+    """
+    highest = scores.max()
+    if not np.isfinite(highest):
+        return Choice(np.zeros(1), 0.0, match.slots[:1])
+    least = np.partition(scores, -FURTHER)[-FURTHER] if len(scores) > FURTHER else -np.inf
+    near = np.flatnonzero((scores >= least) & (scores > -np.inf))
+    order = near[np.argsort(-scores[near], kind="stable")]
+    return in_order(match.slots[order], int(np.count_nonzero(scores == highest)))
 
 
 @runtime_checkable

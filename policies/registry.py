@@ -7,11 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from policies.calibrated import calibrated
+from policies.composite import composite
 from policies.davidson import Band, Davidson, modal
 from policies.forced import MODES, force
 from policies.human import freedman, human, human_assembly, human_half_a, human_half_b
 from policies.live import live_policy
 from policies.llm import llm_policy
+from policies.official.australia import AustraliaOld
+from policies.official.etkas import Etkas
+from policies.official.kas import kas, kas_2021
+from policies.official.pre_kas import pre_kas
+from policies.official.quebec import Quebec
+from policies.official.uk import Uk
 from policies.protocol import Policy
 from policies.rules import FirstCome, LifeYears, Lottery, Points
 from policies.table import Table, table_policy
@@ -52,6 +59,21 @@ POLICIES: dict[str, Entry] = {
         "eight-profile weights by age, drinking, cancer (Freedman 2020); coin rate borrowed",
         freedman,
     ),
+    "us-kas": Entry("US allocation as of December 2014 (KAS; its points from memory, M)", kas),
+    "us-kas-2021": Entry(
+        "US allocation since March 2021, circles of 250 nautical miles (points from memory, M)",
+        kas_2021,
+    ),
+    "us-pre-kas": Entry("US allocation until December 2014 (much of it from memory, M)", pre_kas),
+    "etkas": Entry("Eurotransplant since 2021: ETKAS points; donors of 65 and older by ESP", Etkas),
+    "uk-2019": Entry(
+        "United Kingdom since September 2019 (who enters tier A is from memory, M)", Uk
+    ),
+    "quebec": Entry("Transplant Québec's attribution score", Quebec),
+    "australia-old": Entry(
+        "Australia before 2021: well matched nationally, then New South Wales's state score",
+        AustraliaOld,
+    ),
 }
 
 # Written with an argument in them; shown by `equipoise policies`.
@@ -71,6 +93,8 @@ PATTERNS: dict[str, str] = {
     "often undecided as OTHER on the same pairs; calibrated(POLICY, OTHER, FACTOR) for FACTOR "
     "times as often",
     "band(POLICY, DELTA)": "lots among all whom nobody beats by more than DELTA in utility",
+    "composite(WEIGHTS)": "continuous distribution: rated attributes (ratings ours, A) summed with "
+    "the user's weights; a TOML file or as in composite(waiting=0.6, cpra=0.4)",
     "forced(POLICY, MODE)": f"no coin; MODE is one of {', '.join(MODES)}",
 }
 
@@ -143,6 +167,8 @@ def _wrapped(
         raise InputError(f"unknown policy {text!r}: expected {', '.join(PATTERNS)}")
     if wrapper in _WAYS:
         return _asked(wrapper, arguments, text, answers, progress, coin=True)
+    if wrapper == "composite":
+        return composite(", ".join(arguments))
     if wrapper == "calibrated" and len(arguments) in (2, 3):
         factor = _factor(arguments[2], text) if arguments[2:] else 1.0
         base, other = (make_policy(each, answers, progress) for each in arguments[:2])

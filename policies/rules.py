@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.protocol import EVERY_SLOT, Chances, Choice, MatchRun, certain, equal_chances
+from policies.protocol import EVERY_SLOT, FURTHER, Chances, Choice, MatchRun, in_order, ranked
 from populations.formulae import cpra_points
 from populations.schema import Columns
 
@@ -48,7 +48,7 @@ class FirstCome:
 
     def choose(self, match: MatchRun) -> Choice:
         """The head of the match run wins."""
-        return certain(match.first())
+        return in_order(match.first(FURTHER))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Points:
 
     def choose(self, match: MatchRun) -> Choice:
         """The most points win."""
-        return equal_chances(match.best(_points_at_start))
+        return in_order(*match.top(_points_at_start))
 
 
 def _points_at_start(columns: Columns) -> Chances:
@@ -82,5 +82,4 @@ class LifeYears:
 
     def choose(self, match: MatchRun) -> Choice:
         """The largest expected gain wins."""
-        gain = match["life_years_gained"]
-        return equal_chances(match.slots[gain == gain.max()])
+        return ranked(match, match["life_years_gained"])

@@ -10,6 +10,11 @@ SRTR/OPTN Annual Data Report 2023: patient survival after transplant at 1, 3 and
 2016-18 cohort, turned into piecewise-constant hazards (tags R2, D).
 USRDS Annual Data Report 2023: deaths on dialysis by age, 2019 (tag R2).
 Grams et al. 2013: death hazard of inactive against active candidates, 2.21 (tag R).
+Rao et al. 2009: the KDRI is the relative hazard of graft failure (tag R).
+Rao et al. 2007: deaths of those back on the list after a failed graft, 1.78 times those of
+candidates never transplanted (tag R).
+Eurotransplant kidney simulator (de Ferrante), Weibull model of time to graft failure or return to
+the list: HLA mismatches (tag R).
 """
 
 from typing import NamedTuple
@@ -20,9 +25,11 @@ from numpy.typing import NDArray
 from populations.schema import age_band
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.integer]
 
 BASELINE = 0.035  # per year; D, see above
 INACTIVE_HAZARD_RATIO = 2.21  # R, Grams 2013
+FAILED_GRAFT_HAZARD_RATIO = 1.78  # R, Rao 2007: on the list again against never transplanted
 GRID_YEARS = 40  # hazards are constant within a year of follow-up, and after the last
 
 # Deaths per year in years 0-1, 1-3, 3-5 after transplant, by age band. D from R2, SRTR ADR 2023.
@@ -42,12 +49,22 @@ LIVING_DONOR = np.array(
         [0.0191, 0.0284, 0.0616],
     ]
 )
+# Graft failures per year but by death, deceased donor, same bands and periods: all-cause graft
+# failure minus death. D from R2, SRTR ADR 2023.
+GRAFT_FAILURE = np.array(
+    [
+        [0.0273, 0.0284, 0.0336],
+        [0.0231, 0.0157, 0.0176],
+        [0.0241, 0.0095, 0.0113],
+        [0.0253, 0.0081, 0.0092],
+    ]
+)
 # Deaths per person-year on dialysis at ages 18-44, 45-64, 65-74, 75+. R2, USRDS 2023 (year 2019).
 DIALYSIS = np.array([0.0706, 0.1215, 0.1956, 0.2896])
 DIALYSIS_AGES = np.array([45.0, 65.0, 75.0])
 
 AGE_SLOPE = 0.035 + 0.011  # log hazard per year of age with a transplant; R, Parker 2021
-BAND_CENTRES = np.array([27.0, 43.0, 58.0, 70.0])  # D, mid-ages of recipients in each band
+BAND_CENTRES = np.array([26.5, 42.5, 57.5, 73.0])  # D, mid-ages of recipients in each band
 
 
 class Health(NamedTuple):
@@ -97,27 +114,35 @@ def _transplant_log_ratio(health: Health, log_kdri: Floats) -> Floats:
     return np.asarray(waiting_log_hazard(health) - 0.035 * a + added)
 
 
-def _reference_log_mean() -> Floats:
-    """Log of the mean ratio among published recipients, by age band; makes ratios average to 1.
+# Recipients of each age band in the model itself (us-national under us-kas-2021, D), so that their
+# survival averages to what is published for the band: share with diabetes, and the KDRI of their
+# kidneys at the middle of each third, unscaled. One mix for all ages would make the old, who have
+# more diabetes and get kidneys of more risk, die too soon.
+_REFERENCE_DIABETES = np.array([0.05, 0.18, 0.58, 0.58])
+_REFERENCE_KDRI = np.array(
+    [[0.78, 0.91, 1.02], [0.82, 0.97, 1.39], [1.07, 1.32, 1.72], [1.08, 1.35, 1.79]]
+)
 
-    Recipients (Parker 2021, n = 64,589, tag R): 35 % diabetes, 14 % earlier transplant, 9.8 % not
-    on dialysis, others 3.9 years (D), KDRI at KDPI 21 / 43 / 66 in the years of the survival
-    figures (unscaled 0.95 / 1.20 / 1.50, D): today's donors carry more risk at the same KDPI.
+
+def _reference_log_mean() -> Floats:
+    """Log of the mean ratio among recipients, by age band; makes ratios average to 1.
+
+    Of all ages 11 % have had a transplant, 10 % are not on dialysis, others are for 5 years (D).
     """
     mean = np.zeros(len(BAND_CENTRES))
-    for diabetes, share_diabetes in ((0, 0.65), (1, 0.35)):
-        for prior, share_prior in ((0, 0.86), (1, 0.14)):
-            for dialysis, share_dialysis in ((0.0, 0.098), (3.9, 0.902)):
-                for kdri in (0.95, 1.20, 1.50):
-                    ones = np.ones_like(BAND_CENTRES)
+    for diabetes in (0, 1):
+        share_diabetes = np.abs(1 - diabetes - _REFERENCE_DIABETES)
+        for prior, share_prior in ((0, 0.89), (1, 0.11)):
+            for dialysis, share_dialysis in ((0.0, 0.10), (5.0, 0.90)):
+                for kdri in _REFERENCE_KDRI.T:
                     health = Health(
                         BAND_CENTRES,
-                        dialysis * ones,
-                        (diabetes * ones).astype(int),
-                        (prior * ones).astype(int),
+                        np.full(len(BAND_CENTRES), dialysis),
+                        np.full(len(BAND_CENTRES), diabetes),
+                        np.full(len(BAND_CENTRES), prior),
                     )
                     share = share_diabetes * share_prior * share_dialysis / 3.0
-                    mean += share * np.exp(_transplant_log_ratio(health, np.log(kdri) * ones))
+                    mean += share * np.exp(_transplant_log_ratio(health, np.log(kdri)))
     return np.log(mean)
 
 
@@ -132,15 +157,75 @@ def transplant_ratio(health: Health, log_kdri: Floats) -> Floats:
     return np.asarray(np.exp(log_ratio))
 
 
+_PERIOD = np.searchsorted([1.0, 3.0], np.arange(GRID_YEARS), side="right")
+_BEYOND_DATA = np.exp(AGE_SLOPE * np.maximum(np.arange(GRID_YEARS) - 4.0, 0.0))
+
+
 def _periods(table: Floats, health: Health) -> Floats:
     """Yearly hazards (n, GRID_YEARS) from a table by age band and period since transplant."""
-    period = np.searchsorted([1.0, 3.0], np.arange(GRID_YEARS), side="right")
-    hazards = table[age_band(health.age)][:, period]
-    beyond_data = np.maximum(np.arange(GRID_YEARS) - 4.0, 0.0)
-    return np.asarray(hazards * np.exp(AGE_SLOPE * beyond_data))
+    return np.asarray(table[age_band(health.age)][:, _PERIOD])
 
 
-def deceased_donor_hazards(health: Health, log_kdri: Floats) -> Floats:
+def cold_time_effect(hours: Floats) -> Floats:
+    """Log hazard after transplant for the time without blood, against 12 to 22 hours; (n,).
+
+    Published for death (R, Parker 2021); used for graft failure too (A).
+    """
+    return np.select([hours < 12.0, hours > 22.0], [-0.036, 0.044], 0.0)
+
+
+# Log of time by number of mismatches (0, 1, 2), R, and of a kidney without any. Weibull shape: R,
+# between 0.91 and 1.11 by country, Germany's taken.
+_MISMATCH_A = np.array([0.0, -0.070, -0.069])
+_MISMATCH_B = np.array([0.0, -0.062, -0.132])
+_MISMATCH_DR = np.array([0.0, -0.039, -0.029])
+_ZERO_MISMATCH = 0.107
+_WEIBULL_SHAPE = 1.03
+_TYPICAL_MISMATCHES = (1, 2, 1)  # A: of the recipients behind GRAFT_FAILURE, at A, B and DR
+
+
+def _mismatch_log_time(mm_a: Codes, mm_b: Codes, mm_dr: Codes) -> Floats:
+    none = (mm_a == 0) & (mm_b == 0) & (mm_dr == 0)
+    by_locus = _MISMATCH_A[mm_a] + _MISMATCH_B[mm_b] + _MISMATCH_DR[mm_dr]
+    return np.asarray(by_locus + _ZERO_MISMATCH * none)
+
+
+_TYPICAL_LOG_TIME = _mismatch_log_time(*(np.array(n) for n in _TYPICAL_MISMATCHES))
+
+
+def mismatch_effect(mm_a: Codes, mm_b: Codes, mm_dr: Codes) -> Floats:
+    """Log hazard of graft failure for HLA mismatches, against a typical recipient's; (n,).
+
+    An effect on log time of a Weibull model, times its shape, is one on the log hazard (D).
+
+    Parameters
+    ----------
+    mm_a, mm_b, mm_dr : ndarray of int, shape (n,)
+        Antigens of the donor at each locus that the recipient lacks: 0, 1 or 2.
+    """
+    return np.asarray(_WEIBULL_SHAPE * (_TYPICAL_LOG_TIME - _mismatch_log_time(mm_a, mm_b, mm_dr)))
+
+
+def graft_hazards(health: Health, log_kdri: Floats, log_extra: Floats) -> Floats:
+    """Yearly hazards of graft failure but by death, deceased donor; shape (n, GRID_YEARS).
+
+    In proportion to the KDRI over its mean among recipients of the age band (D; the KDRI is for
+    graft failure by death too). After five years the last value holds (A).
+
+    Parameters
+    ----------
+    health : Health
+        At the time of transplant.
+    log_kdri : ndarray, shape (n,)
+        Log of the unscaled Rao (2009) KDRI of the kidney each received.
+    log_extra : ndarray, shape (n,)
+        Added to the log hazard: cold time, mismatches, centre.
+    """
+    ratio = np.exp(log_kdri + log_extra) / _REFERENCE_KDRI.mean(axis=1)[age_band(health.age)]
+    return np.asarray(_periods(GRAFT_FAILURE, health) * ratio[:, None])
+
+
+def deceased_donor_hazards(health: Health, log_kdri: Floats, log_extra: Floats) -> Floats:
     """Yearly death hazards after a deceased-donor transplant, shape (n, GRID_YEARS).
 
     Parameters
@@ -149,13 +234,16 @@ def deceased_donor_hazards(health: Health, log_kdri: Floats) -> Floats:
         At the time of transplant.
     log_kdri : ndarray, shape (n,)
         Log of the unscaled Rao (2009) KDRI of the kidney each received.
+    log_extra : ndarray, shape (n,)
+        Added to the log hazard: cold time, centre.
     """
-    return _periods(DECEASED_DONOR, health) * transplant_ratio(health, log_kdri)[:, None]
+    ratio = transplant_ratio(health, log_kdri) * np.exp(log_extra)
+    return np.asarray(_periods(DECEASED_DONOR, health) * _BEYOND_DATA * ratio[:, None])
 
 
 def living_donor_hazards(health: Health) -> Floats:
     """Yearly death hazards after a living-donor transplant, shape (n, GRID_YEARS)."""
-    return _periods(LIVING_DONOR, health)
+    return np.asarray(_periods(LIVING_DONOR, health) * _BEYOND_DATA)
 
 
 def dialysis_hazard(age: Floats) -> Floats:
@@ -173,13 +261,14 @@ def waiting_hazards(health: Health, dialysis_in: Floats) -> Floats:
     dialysis_in : ndarray, shape (n,)
         Years until dialysis starts (0 or less: how long ago it did).
     """
-    hazards = np.empty((len(health.age), GRID_YEARS))
-    for year in range(GRID_YEARS):
-        middle = year + 0.5
-        dialysis = np.maximum(middle - dialysis_in, 0.0)
-        later = health._replace(age=health.age + middle, dialysis_years=dialysis)
-        hazards[:, year] = BASELINE * np.exp(waiting_log_hazard(later))
-    return hazards
+    middle = np.arange(GRID_YEARS) + 0.5
+    later = Health(
+        health.age[:, None] + middle,
+        np.maximum(middle - dialysis_in[:, None], 0.0),
+        health.diabetes[:, None],
+        health.prior_transplant[:, None],
+    )
+    return np.asarray(BASELINE * np.exp(waiting_log_hazard(later)))
 
 
 def time_of_event(hazards: Floats, draw: Floats) -> Floats:
@@ -197,6 +286,26 @@ def time_of_event(hazards: Floats, draw: Floats) -> Floats:
     rows = np.arange(len(draw))
     before = cumulative[rows, year] - hazards[rows, year]
     return np.asarray(year + (draw - before) / hazards[rows, year])
+
+
+def cumulative_hazard(hazards: Floats, years: Floats) -> Floats:
+    """Cumulative hazard of each row up to each of its times; the inverse of ``time_of_event``.
+
+    Parameters
+    ----------
+    hazards : ndarray, shape (n, GRID_YEARS)
+        Constant within a year; the last one holds for ever after.
+    years : ndarray, shape (n, k)
+        Times from the start of follow-up, finite.
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+    """
+    cumulative = np.cumsum(hazards, axis=1)
+    year = np.minimum(years, hazards.shape[1] - 1).astype(np.intp)
+    here = np.take_along_axis(hazards, year, axis=1)
+    return np.asarray(np.take_along_axis(cumulative, year, axis=1) + here * (years - year - 1.0))
 
 
 def expected_years(hazard: Floats, horizon: float) -> Floats:

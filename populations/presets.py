@@ -2,18 +2,20 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from populations.bring import counted
 from populations.errors import InputError, did_you_mean
 from populations.parameters import Parameters
 
 PRESETS = files("populations") / "presets"
 _LEAF = {"value", "tag", "source"}
+_PATHS = ("data.candidates", "data.donors")  # as seen from the file that names them
 TAGS: dict[str, str] = {
     "R": "read in the source",
     "R2": "read in a secondary transcription",
@@ -47,7 +49,7 @@ def preset_names() -> list[str]:
 
 
 def load_population(name: str, overrides: Iterable[str] = ()) -> Population:
-    """Resolve a preset, or a TOML file that extends one, and apply overrides.
+    """Resolve a preset, or a TOML file that extends one, apply overrides, and check its data.
 
     Parameters
     ----------
@@ -61,6 +63,23 @@ def load_population(name: str, overrides: Iterable[str] = ()) -> Population:
     InputError
         Naming the file or option, the key, the value and what is allowed.
     """
+    population, files_of = _resolved(name, overrides)
+    parameters, sources = counted(population.parameters)
+    ours = {f"{preset}.toml" for preset in preset_names()}
+    for key, source in sources.items():
+        if files_of[key] not in ours:
+            raise InputError(f"{files_of[key]}: {key} is set, but {source}: leave it out")
+    origins = {key: Origin("user", source) for key, source in sources.items()}
+    return replace(population, parameters=parameters, origins={**population.origins, **origins})
+
+
+def resolve_population(name: str, overrides: Iterable[str] = ()) -> Population:
+    """As `load_population`, but with its data neither read nor counted."""
+    return _resolved(name, overrides)[0]
+
+
+def _resolved(name: str, overrides: Iterable[str]) -> tuple[Population, dict[str, str]]:
+    """A population before its data is looked at, and where each key was set."""
     description, values, origins, files_of = _read(name, seen=())
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -70,7 +89,8 @@ def load_population(name: str, overrides: Iterable[str] = ()) -> Population:
         values[key] = _toml_value(text.strip())
         origins[key] = Origin("user", f"--set {override}")
         _last_set(files_of, key, "--set")
-    return Population(Path(name).stem, description, _validated(values, files_of, name), origins)
+    parameters = _validated(values, files_of, name)
+    return Population(Path(name).stem, description, parameters, origins), files_of
 
 
 def _toml_value(text: str) -> Any:
@@ -118,6 +138,8 @@ def _read(
                 )
         figure = leaf if isinstance(leaf, dict) else {"value": leaf}
         values[key] = figure["value"]
+        if key in _PATHS and isinstance(values[key], str):
+            values[key] = str(Path(label).parent / values[key])
         origins[key] = Origin(figure.get("tag", "user"), figure.get("source", label))
         _last_set(files_of, key, label)
     return str(description or ""), values, origins, files_of

@@ -32,19 +32,30 @@ class Patient(Agent):
 
 
 class Centre(Agent):
-    """A transplant centre: takes or refuses the kidneys offered to its candidates."""
+    """A transplant centre: takes or refuses the kidneys offered to its candidates.
+
+    Parameters
+    ----------
+    model : Waitlist
+    number : int
+        Column of the world's geography; ``area``, ``appetite`` (its effect on the logit of
+        acceptance) and ``outcome`` (on the log hazard after a transplant) are the world's.
+    """
 
     model: "Waitlist"
 
     def __init__(self, model: "Waitlist", number: int) -> None:
         super().__init__(model)
         self.number = number
+        self.area = int(model.world.geography.centre_area[number])
+        self.appetite = float(model.world.centre_acceptance[number])
+        self.outcome = float(model.world.centre_survival[number])
         self.offered = 0
         self.transplanted = 0
 
-    def answer(self, kidney: int) -> bool:
-        """Whether this centre takes the kidney; fixed by the world, whoever is to receive it."""
-        accepted = bool(self.model.world.accepts[kidney, self.number])
+    def answer(self, kidney: int, row: int) -> bool:
+        """Whether this centre takes a kidney for one of its candidates; fixed by the world."""
+        accepted = self.model.acceptance.answer(kidney, row)
         self.offered += 1
         self.transplanted += accepted
         return accepted

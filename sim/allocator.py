@@ -1,6 +1,7 @@
 """Where a kidney goes: the match run, the policy's chances, the ticket, the centres' answers."""
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,9 +13,9 @@ from populations.errors import InputError
 from populations.formulae import abo_compatible
 from sim.agents import Centre
 from sim.detail import Detail, Tally
-from sim.lots import SUM_TOLERANCE, Lots
+from sim.lots import NOBODY, SUM_TOLERANCE, Lots
 from sim.match import Match, discretion_limit
-from sim.store import Subset
+from sim.store import BloodGroup, Subset
 
 if TYPE_CHECKING:
     from sim.waitlist import Waitlist
@@ -23,10 +24,11 @@ _EQUAL = 1e-12
 
 
 class Allocator(Agent):
-    """Gives out kidneys by one policy; keeps one row per decision and per offer.
+    """Gives out kidneys by one policy; keeps one row per decision, and who was offered each.
 
-    A refused kidney goes down the same match run: the chances are conditioned on the candidates of
-    centres not asked yet, and only when none of them has a chance is the policy asked again.
+    A refused kidney goes down the same match run: to whomever else the policy gave a chance, by
+    their chances, then to those it named to come after; when they have refused too, the policy is
+    asked again about who remains.
     """
 
     model: "Waitlist"
@@ -36,8 +38,8 @@ class Allocator(Agent):
         model: "Waitlist",
         policy: Policy,
         centres: list[Centre],
-        tickets: NDArray[np.float64],
-        lots: Callable[[Match, Choice], Lots],
+        tickets: Iterator[list[float]],
+        lots: Lots,
         discretion: str,
         detail: Detail | None,
     ) -> None:
@@ -47,13 +49,15 @@ class Allocator(Agent):
         self.detail = detail
         self.tally = Tally(model.world, detail.compare) if detail else None
         self.decisions: list[Decision] = []
-        self.offers: list[tuple[int, int, int, int, bool]] = []
+        self.offered = array("i")  # rows, one after the other; each decision has its count
         self._tickets = tickets
         self._lots = lots
         self._limit = discretion_limit(discretion)
         codes = np.arange(4)
         self._compatible = [np.flatnonzero(abo_compatible(donor, codes)) for donor in codes]
-        self._crossmatch = model.world.kidneys["crossmatch"]
+        self._antigens = model.world.kidneys["hla"]
+        self._centre_of = model.world.candidates["centre"]
+        self._max_offers = model.world.parameters.acceptance.max_offers
         self._identical_first = model.world.parameters.allocation.blood_groups == "identical"
 
     def eligible(self, kidney: Kidney) -> Match:
@@ -62,18 +66,31 @@ class Allocator(Agent):
             match = self._match(kidney, kidney.blood_type)
             if len(match):
                 return match
-        matches = [self._match(kidney, int(code)) for code in self._compatible[kidney.blood_type]]
-        rows = np.sort(np.concatenate([match.rows for match in matches]))
-        everyone = np.ones(len(rows), dtype=bool)
-        return Match(self.model.candidates, Subset(rows), everyone, kidney, self.model.time)
+        return self._of_groups(kidney, self._compatible[kidney.blood_type])
+
+    def _others(self, kidney: Kidney, match: Match) -> Match | None:
+        """Those of compatible blood groups, where the run was of the donor's own group alone."""
+        if not isinstance(match.pool, BloodGroup):
+            return None
+        compatible = self._compatible[kidney.blood_type]
+        others = self._of_groups(kidney, compatible[compatible != kidney.blood_type])
+        return others if len(others) else None
+
+    def _of_groups(self, kidney: Kidney, codes: NDArray[np.intp]) -> Match:
+        rows = [self._match(kidney, int(code)).rows for code in codes]
+        joined = np.concatenate(rows) if rows else np.empty(0, dtype=np.intp)
+        joined = joined[np.argsort(self.model.candidates.listed[joined], kind="stable")]
+        everyone = np.ones(len(joined), dtype=bool)
+        return Match(self.model.candidates, Subset(joined), everyone, kidney, self.model.time)
 
     def _match(self, kidney: Kidney, blood_type: int) -> Match:
         group = self.model.groups[blood_type]
-        mask = group.crossmatch_negative(float(self._crossmatch[kidney.number]))
+        mask = group.crossmatch_negative(int(self._antigens[kidney.number]))
         return Match(self.model.candidates, group, mask, kidney, self.model.time)
 
     def allocate(self, kidney: Kidney) -> int:
         """Offer a kidney until it is taken; the row of who got it, or -1."""
+        tickets = iter(next(self._tickets))
         match = self.eligible(kidney)
         if len(match) == 0:
             self.decisions.append(_decision(kidney, self.model.time, outcome="no_candidate"))
@@ -81,34 +98,59 @@ class Allocator(Agent):
         shown = match.head(self._limit)
         choice = self._ask(self.policy, shown)
         summary = self._summary(match, shown, choice)
-        lots, left = self._lots(shown, choice), match
-        refused: list[int] = []
         end: dict[str, Any] = {"outcome": "refused"}
-        for offer, ticket in enumerate(self._tickets[kidney.number].tolist()):
-            if lots.exhausted:
-                left = left.without(refused)
-                if len(left) == 0:
-                    break
-                shown = left.head(self._limit)
-                lots = self._lots(shown, self._ask(self.policy, shown))
-                refused = []
-            row, centre, chance = lots.draw(ticket)
-            if offer == 0 and self.tally:
+        offers = 0
+        for row, chance in self._in_turn(match, shown, choice, tickets):
+            if offers == 0 and self.tally:
                 self.tally.first_offer(kidney.number, row)
-            if row < 0:
+            if row == NOBODY:
                 end = {"outcome": "withheld"}
                 break
-            summary["offers"] = offer + 1
-            accepted = self.centres[centre].answer(kidney.number)
-            self.offers.append((kidney.number, offer, row, centre, accepted))
-            if accepted:
+            offers += 1
+            self.offered.append(row)
+            if self.centres[self._centre_of[row]].answer(kidney.number, row):
                 end = {"outcome": "transplanted", "candidate": row, "chance": chance}
-                end["position"] = match.position(row)
+                end["position"] = self._position(match, row)
                 break
-            refused.append(centre)
-            lots.drop(centre)
-        self.decisions.append(_decision(kidney, self.model.time, **summary, **end))
+            if offers == self._max_offers:
+                break
+        self.decisions.append(_decision(kidney, self.model.time, offers=offers, **summary, **end))
         return int(end.get("candidate", -1))
+
+    def _position(self, match: Match, row: int) -> int:
+        """Place in the match run; whoever is of another blood group comes after all of it."""
+        if self.model.world.candidates["blood_type"][row] == match.kidney.blood_type:
+            return match.position(row)
+        others = self._others(match.kidney, match)
+        return len(match) + others.position(row) if others else match.position(row)
+
+    def _in_turn(
+        self, match: Match, shown: Match, choice: Choice, tickets: Iterator[float]
+    ) -> Iterator[tuple[int, float]]:
+        """Whom a kidney is offered to as long as it is refused: row and chance, or ``NOBODY``."""
+        kidney, first = match.kidney, match
+        while True:
+            asked: list[int] = []
+            for slot, chance in self._lots(shown, choice, tickets):
+                if slot == NOBODY:
+                    yield NOBODY, 0.0
+                    return
+                asked.append(int(shown.pool.rows[slot]))
+                yield asked[-1], chance
+            for row in () if choice.then is None else shown.pool.rows[choice.then].tolist():
+                if row not in asked:
+                    asked.append(row)
+                    yield row, 1.0
+            if not asked:
+                return  # tickets for as many offers as there may be are used up
+            match = match.without(asked)
+            if len(match) == 0:
+                others = self._others(kidney, first)
+                if others is None:
+                    return
+                match = first = others
+            shown = match.head(self._limit)
+            choice = self._ask(self.policy, shown)
 
     def _ask(self, policy: Policy, match: Match) -> Choice:
         """A policy's choice, checked: policies are written by users."""
@@ -166,6 +208,8 @@ def _problem(choice: Choice, match: Match) -> str:
         expected = len(slots)
     if chances.shape != (expected,) or expected == 0:
         return f"chances must have shape ({expected},), one or more; got {chances.shape}"
+    if choice.then is not None and not _follow(choice.then, match.mask):
+        return "then must be whole numbers, each a slot of this match run"
     if expected == 1:
         total = low = float(chances[0])
     else:
@@ -173,6 +217,13 @@ def _problem(choice: Choice, match: Match) -> str:
     if not (total <= 1.0 + SUM_TOLERANCE and low >= 0.0):
         return f"chances must be >= 0 and sum to at most 1; got {low:g} at least, sum {total:g}"
     return ""
+
+
+def _follow(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:
+    if slots.dtype.kind != "i" or slots.ndim != 1:
+        return False
+    inside = len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(mask))
+    return bool(inside and mask[slots].all())
 
 
 def _names_candidates(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:

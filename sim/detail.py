@@ -88,8 +88,7 @@ class Tally:
         favourites = self._favourites[-1]
         if len(favourites) < 2:
             return
-        place = min(int(favourites.searchsorted(row)), len(favourites) - 1)
-        if favourites[place] != row:
+        if not (favourites == row).any():
             return
         self._lots.append((favourites, self._weights / self._weights.sum()))
         self._wins[row] += 1

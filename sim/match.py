@@ -7,15 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.protocol import Chances, Kidney
+from policies.protocol import FURTHER, Chances, Kidney
 from populations.errors import InputError
 from populations.formulae import epts_percent, epts_raw, kdri_from_kdpi
 from populations.hazards import Health, life_years_gained
+from populations.hla import Locus, cpra, mismatches
 from populations.schema import Columns
 from populations.world import World
 from sim.store import Mask, Pool, Rows, Subset
 
 Values = Callable[[Columns], Chances]
+Gather = Callable[[NDArray[Any]], NDArray[Any]]
+_RETURN_CHANGES = ("listed", "dialysis_start", "prior_transplant", "unacceptable", "cpra", "epts")
+_MISMATCHES: dict[str, Locus | None] = {
+    "mismatches": None,
+    "mismatches_a": "a",
+    "mismatches_b": "b",
+    "mismatches_dr": "dr",
+}
 
 
 def discretion_limit(discretion: str) -> int | None:
@@ -37,46 +46,66 @@ def discretion_limit(discretion: str) -> int | None:
 
 
 class Candidates:
-    """Columns of a world's candidates at any time, and what is constant about them."""
+    """Columns of a world's candidates at any time, and what is constant about them.
+
+    The world's own columns are never written to; those that change for people who come back to the
+    list are copies.
+    """
 
     def __init__(self, world: World) -> None:
-        self._columns = world.candidates
+        n = len(world.candidates["listed"])
+        self._columns: dict[str, NDArray[Any]] = {
+            **world.candidates,
+            **{name: world.candidates[name].copy() for name in _RETURN_CHANGES},
+            "returned": np.zeros(n, dtype=np.int8),
+        }
+        self._kidneys = world.kidneys
+        self._geography = world.geography
         self._log_kdri = world.log_kdri()
         waiting = world.parameters.waiting
         self._waiting_multiplier = waiting.level * (1.0 + waiting.too_sick_ratio)
-        self.centre = world.candidates["centre"]
-        self.centre_bin = self.centre.astype(np.intp)  # as bincount reads it
+        self.unacceptable = self._columns["unacceptable"]
+        self.listed = self._columns["listed"]
         self._constants: dict[int, tuple[Values, Chances]] = {}
-        self._ranks: dict[int, NDArray[np.int32]] = {}
         self._at_start: dict[str, NDArray[Any]] = {
-            **world.candidates,
+            **self._columns,
             "age": -world.candidates["birth"],
             "dialysis_years": np.maximum(-world.candidates["dialysis_start"], 0.0),
         }
 
     def column(self, name: str, rows: Rows, time: float, kidney: int) -> NDArray[Any]:
-        """A column of ``rows`` at ``time``; ``life_years_gained`` is for this kidney."""
+        """A column of ``rows`` at ``time``; what concerns a kidney is about this one."""
+        return self.gathered(name, lambda values: values[rows], time, kidney)
+
+    def gathered(self, name: str, gather: Gather, time: float, kidney: int) -> NDArray[Any]:
+        """The same of those whom ``gather`` takes from a column of everybody."""
         columns = self._columns
         if name == "age":
-            return self._age(rows, time)
+            return np.asarray(time - gather(columns["birth"]))
         if name == "waiting_years":
-            return time - columns["listed"][rows]
+            return time - gather(columns["listed"])
         if name == "dialysis_years":
-            return self._dialysis_years(rows, time)
+            return np.maximum(time - gather(columns["dialysis_start"]), 0.0)
         if name == "epts":
-            now = self.health(rows, time)
+            now = self._health(gather, time)
             raw = epts_raw(now.age, now.diabetes, now.prior_transplant, now.dialysis_years)
             return epts_percent(raw)
         if name == "life_years_gained":
-            health = self.health(rows, time)
             log_kdri = float(self._log_kdri[kidney])
-            return life_years_gained(health, log_kdri, self._waiting_multiplier)
+            return life_years_gained(self._health(gather, time), log_kdri, self._waiting_multiplier)
+        if name in ("level", "distance_nm"):
+            from_hospital = getattr(self._geography, name)[self._kidneys["hospital"][kidney]]
+            return np.asarray(from_hospital[gather(columns["centre"])])
+        if name in _MISMATCHES:
+            donor = int(self._kidneys["hla"][kidney])
+            return mismatches(donor, gather(columns["hla"]), _MISMATCHES[name])
         if name not in columns:
+            computed = ["waiting_years", "life_years_gained", "level", "distance_nm", *_MISMATCHES]
             raise InputError(
                 f"a policy asked for column {name!r}: expected one of "
-                f"{', '.join([*columns, 'waiting_years', 'life_years_gained'])}"
+                f"{', '.join([*columns, *computed])}"
             )
-        return columns[name][rows]
+        return gather(columns[name])
 
     def at_listing(self, rows: Rows) -> Columns:
         """Every column of ``rows`` as at listing, as a judge of pairs takes them.
@@ -92,34 +121,47 @@ class Candidates:
 
     def health(self, rows: Rows, time: float | NDArray[np.float64]) -> Health:
         """The clinical columns that hazards need, at ``time`` (one, or one per row)."""
+        return self._health(lambda values: values[rows], time)
+
+    def _health(self, gather: Gather, time: float | NDArray[np.float64]) -> Health:
         columns = self._columns
         return Health(
-            self._age(rows, time),
-            self._dialysis_years(rows, time),
-            columns["diabetes"][rows],
-            columns["prior_transplant"][rows],
+            np.asarray(time - gather(columns["birth"])),
+            np.maximum(time - gather(columns["dialysis_start"]), 0.0),
+            gather(columns["diabetes"]),
+            gather(columns["prior_transplant"]),
         )
-
-    def _age(self, rows: Rows, time: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(time - self._columns["birth"][rows])
-
-    def _dialysis_years(self, rows: Rows, time: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.maximum(time - self._columns["dialysis_start"][rows], 0.0)
 
     def constant(self, function: Values) -> Chances:
         """``function`` of everyone, computed once; shape (all candidates,)."""
         key = id(function)  # the function is kept beside the result, so its id is not reused
         if key not in self._constants:
-            self._constants[key] = (function, function(self._at_start))
+            values = np.array(function(self._at_start), dtype=np.float64)
+            self._constants[key] = (function, values)
         return self._constants[key][1]
 
-    def ranks(self, function: Values) -> NDArray[np.int32]:
-        """Rank of everyone's constant from 1, equal for equals; shape (all candidates,)."""
-        values = self.constant(function)
-        if id(function) not in self._ranks:
-            _, inverse = np.unique(values, return_inverse=True)
-            self._ranks[id(function)] = (inverse + 1).astype(np.int32)
-        return self._ranks[id(function)]
+    def back(self, row: int, listed: float, dialysis_start: float, antibodies: int) -> None:
+        """Write down that someone whose graft failed is listed again.
+
+        Parameters
+        ----------
+        row : int
+            Who; nobody may hold a match run with them in it.
+        listed, dialysis_start : float
+            Years from the start of the run.
+        antibodies : int
+            A bit for each antigen they have antibodies against since; the cPRA follows from it.
+        """
+        c, one = self._columns, slice(row, row + 1)
+        c["unacceptable"][row] |= np.uint64(antibodies)
+        c["cpra"][one] = cpra(c["unacceptable"][one])
+        c["listed"][row], c["dialysis_start"][row] = listed, dialysis_start
+        c["prior_transplant"][row] = c["returned"][row] = 1
+        self._at_start["dialysis_years"][row] = max(-dialysis_start, 0.0)
+        c["epts"][one] = self.column("epts", np.array([row]), listed, -1)
+        here = {name: column[one] for name, column in self._at_start.items()}
+        for function, values in self._constants.values():
+            values[one] = function(here)
 
 
 class Match:
@@ -150,16 +192,19 @@ class Match:
 
     @cached_property
     def rows(self) -> Rows:
-        """Rows of the n candidates, ascending."""
+        """Rows of the n candidates, longest listed first."""
         return self.pool.rows[self.slots]
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         """A column, shape (n,), longest listed first."""
-        return self._candidates.column(column, self.rows, self.time, self.kidney.number)
+        return self._candidates.gathered(column, self._gather, self.time, self.kidney.number)
+
+    def _gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        return self.pool.column(values)[self.slots]
 
     def constant(self, function: Values) -> Chances:
         """``function`` of the candidates, computed once per run; shape (n,)."""
-        return self.pool.column(self._candidates.constant(function))[self.slots]
+        return self._gather(self._candidates.constant(function))
 
     def masked(self, function: Values) -> Chances:
         """``constant`` in every slot, 0 for whoever is not in the run; shape (slots,)."""
@@ -167,45 +212,38 @@ class Match:
         values *= self.pool.column(self._candidates.constant(function))
         return values
 
-    def first(self) -> int:
-        """Slot of the candidate listed longest ago."""
-        return int(self.mask.argmax())
+    def first(self, count: int) -> Rows:
+        """Slots of the (at most) ``count`` candidates listed longest ago."""
+        near = np.flatnonzero(self.mask[: 64 * count])
+        return (near if len(near) >= count else self.slots)[:count]
 
-    def best(self, function: Values) -> Rows:
-        """Slots of the highest ``constant``, ascending."""
-        ranks = self.mask.astype(np.int32)
-        ranks *= self.pool.column(self._candidates.ranks(function))
-        best = ranks.argmax()
-        ties = ranks == ranks[best]
-        return np.flatnonzero(ties) if np.count_nonzero(ties) > 1 else np.array([best])
+    def top(self, function: Values) -> tuple[Rows, int]:
+        """Slots of the highest ``constant``, best first, and how many share the highest."""
+        values = self._candidates.constant(function)
+        order, packed = self.pool.falling(values), self.pool.column(values)
+        size = 4 * FURTHER
+        while True:
+            head = order[:size]
+            best = head[self.mask[head]]
+            tied = int(np.count_nonzero(packed[best] == packed[best[:1]]))
+            if size >= len(order) or (len(best) >= FURTHER and tied < len(best)):
+                return best[: max(FURTHER, tied)], tied
+            size *= 4
 
-    @property
-    def centres(self) -> NDArray[np.int16]:
-        """Centre of every slot."""
-        return self.pool.column(self._candidates.centre)
-
-    @property
-    def centre_bins(self) -> NDArray[np.intp]:
-        """Centre of every slot again, in the type that is fastest to count by."""
-        return self.pool.column(self._candidates.centre_bin)
-
-    def without(self, centres: list[int]) -> "Match":
-        """The run without the candidates of some centres."""
-        mask, centre_of = self.mask, self.centres
-        for centre in centres:
-            mask = mask & (centre_of != centre)
+    def without(self, rows: list[int]) -> "Match":
+        """The run without some of its candidates."""
+        mask = self.mask.copy()
+        mask[[self.pool.slot(row) for row in rows]] = False
         return Match(self._candidates, self.pool, mask, self.kidney, self.time)
 
     def head(self, limit: int | None) -> "Match":
         """The run's first ``limit`` candidates; all if None."""
         if limit is None or limit >= len(self):
             return self
-        near = np.flatnonzero(self.mask[: 64 * limit])
-        slots = near if len(near) >= limit else self.slots
-        pool = Subset(self.pool.rows[slots[:limit]])
+        pool = Subset(self.pool.rows[self.first(limit)])
         everyone = np.ones(limit, dtype=bool)
         return Match(self._candidates, pool, everyone, self.kidney, self.time)
 
     def position(self, row: int) -> int:
         """How many of the run were listed before ``row``."""
-        return int(np.count_nonzero(self.mask[: np.searchsorted(self.pool.rows, row)]))
+        return int(np.count_nonzero(self.mask[: self.pool.slot(row)]))

@@ -11,7 +11,15 @@ from populations.errors import InputError
 from populations.schema import AGE_BANDS, SCHEMA, age_band
 
 FATES: tuple[str, ...] = ("waiting", "transplanted", "died", "too_sick", "living_donor", "other")
-TABLES: tuple[str, ...] = ("decisions", "offers", "fates", "snapshots", "candidates", "ties")
+TABLES: tuple[str, ...] = (
+    "decisions",
+    "offers",
+    "fates",
+    "returns",
+    "snapshots",
+    "candidates",
+    "ties",
+)
 # What results are told by, beside everybody.
 GROUPINGS: tuple[str, ...] = (
     "sex",
@@ -39,6 +47,13 @@ def no_ties() -> pd.DataFrame:
     )
 
 
+def no_returns() -> pd.DataFrame:
+    """A record's returns where nobody came back."""
+    columns = {"candidate": int, "listed": float, "exit": float, "fate": object, "kidney": int}
+    columns |= {"graft_failure": float}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
 @dataclass(frozen=True)
 class Record:
     """One history of one waitlist under one policy. Times are years from the start of the run.
@@ -47,7 +62,8 @@ class Record:
     ----------
     candidates : DataFrame, one row per candidate of the world (the same under every policy)
         ``candidate`` (id, equals the row number), ``listed`` (year; negative if listed before the
-        start), and every attribute of the schema as it was at listing, categories as strings.
+        start), ``centre`` (number), ``dialysis_start`` (year; it may never come to it), and every
+        attribute of the schema as it was at listing, categories as strings.
         With ``detail="full"``, if the reference policy is a judge of pairs, also ``claim``: the
         probability that it prefers this candidate to another candidate of the world, both as at
         listing, the coin counted as half.
@@ -55,7 +71,11 @@ class Record:
         ``entry`` (year observation starts: ``max(listed, 0)``), ``exit`` (year of leaving the list,
         the horizon if still waiting), ``fate`` (one of ``FATES``), ``kidney`` (number, -1 if none),
         ``death`` (year of death after whatever happened; may lie beyond the horizon),
-        ``untreated_death`` (year of death had no deceased-donor kidney come).
+        ``untreated_death`` (year of death had no deceased-donor kidney come), ``graft_failure``
+        (year in which the graft failed or will fail; infinite if death comes first, NaN without a
+        deceased donor's kidney), ``active_years`` (years on the list with active status) and
+        ``inactive`` (whether inactive on leaving the list, or at the end). All but ``death`` is of
+        the first registration; what came of people listed again is in ``returns``.
         With ``detail="full"`` also, over the match runs the candidate was shown in, ``chance`` and
         ``reference_chance`` (sums of the chances the policy and the reference policy gave them) and
         ``considered`` (kidneys of whose favourites H they were; see ``measures.decisions``); and
@@ -70,16 +90,22 @@ class Record:
         (1 / sum of squared chances), ``offers``, ``candidate`` (who got it, -1 if unused),
         ``chance`` (the policy's chance for them), ``position`` (among the eligible, 0 = longest
         listed, -1 if unused), ``outcome`` ("transplanted", "refused", "no_candidate", or
-        "withheld": the policy's ticket fell on nobody).
+        "withheld": the policy's ticket fell on nobody), ``donor_age``, and of the kidneys that were
+        used ``cold_hours``, ``distance_nm`` (from the donor's hospital), ``level`` ("local",
+        "regional", "national") and ``mismatches`` (HLA antigens, 0 to 6).
         With ``detail="full"`` also ``entropy`` (nats), ``entropy_gap`` (the reference's entropy
         minus it) and, against the reference policy on the same
         match run, ``distance`` (total variation) and its two parts, ``misalignment`` and
         ``over_decisiveness``.
     offers : DataFrame, one row per offer
         ``kidney``, ``offer`` (0, 1, ...), ``candidate``, ``centre``, ``accepted``.
+    returns : DataFrame, one row per return to the list after a graft from a deceased donor failed
+        ``candidate``, ``listed`` (year, again), ``exit``, ``fate``, ``kidney`` and
+        ``graft_failure`` (of the next graft) as in fates.
     snapshots : DataFrame, one row per point in time
-        ``time``, ``listed`` (ever, so far), ``waiting``, and one cumulative count for each other
-        fate: ``transplanted``, ``died``, ``too_sick``, ``living_donor``, ``other``.
+        ``time``, ``listed`` (registrations ever, so far), ``waiting``, and one cumulative count for
+        each other fate: ``transplanted``, ``died``, ``too_sick``, ``living_donor``, ``other``;
+        returns to the list count as registrations.
     meta : dict
         ``policy``, ``population`` (resolved), ``seed``, ``world``, ``tie_seed``, ``lottery``
         ("fresh" or "persistent"), ``years``, ``discretion``, ``detail``, ``exogenous`` (hash of all
@@ -99,6 +125,7 @@ class Record:
     snapshots: pd.DataFrame
     meta: dict[str, Any]
     ties: pd.DataFrame = field(default_factory=no_ties)
+    returns: pd.DataFrame = field(default_factory=no_returns)
 
     @property
     def years(self) -> float:

@@ -1,5 +1,6 @@
 """The waitlist as a Mesa model in continuous time; one time unit is one year."""
 
+import heapq
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -10,12 +11,16 @@ from mesa.time import Schedule
 from numpy.typing import NDArray
 
 from policies.protocol import Judge, Kidney, Policy
-from populations.hazards import deceased_donor_hazards, time_of_event
+from populations.acceptance import Acceptance
+from populations.geography import LEVELS, cold_hours
+from populations.hla import mismatches
+from populations.outcomes import return_departure, waiting_effect
 from populations.schema import SCHEMA
 from populations.world import DEPARTURES, World
 from sim.agents import Centre, Patient
 from sim.allocator import Allocator, Decision
 from sim.detail import COMPARED, Detail, claims
+from sim.grafts import Grafts, distances
 from sim.lots import lots_of
 from sim.match import Candidates
 from sim.record import FATES, Record
@@ -72,15 +77,20 @@ class Waitlist(mesa.Model):
         self.lottery = lottery
         n = len(world.candidates["listed"])
         self.candidates = Candidates(world)
-        self.groups = [BloodGroup(world.candidates) for _ in SCHEMA["blood_type"].levels]
-        self.fate = np.full(n, _NOT_LISTED, dtype=np.int8)
+        self.acceptance = Acceptance(world)
+        self.grafts = Grafts(world, self.candidates)
+        unacceptable = self.candidates.unacceptable
+        self.groups = [BloodGroup(unacceptable) for _ in SCHEMA["blood_type"].levels]
+        self.fate = np.full(n, _NOT_LISTED, dtype=np.int8)  # of first registrations
         self.left = np.full(n, world.years)
         self.kidney_of = np.full(n, -1, dtype=np.int64)
+        self.counts = dict.fromkeys(("listed", *FATES), 0)  # registrations, returns included
         self._blood_type = world.candidates["blood_type"]
         self._departures = np.argsort(world.departure, kind="stable")
-        self._listed = self._departed = self._next_kidney = 0
+        self._listed = self._departed = self._changed = self._next_kidney = 0
+        self._returned: list[tuple[float, int, int]] = []  # a heap: departure, row, fate
         self._patients: dict[int, Patient] = {}
-        centres = [Centre(self, number) for number in range(world.accepts.shape[1])]
+        centres = [Centre(self, number) for number in range(len(world.centre_acceptance))]
         lots = lots_of(world, tie_seed, lottery)
         self.allocator = Allocator(
             self, policy, centres, world.tickets(tie_seed), lots, discretion, detail
@@ -88,8 +98,7 @@ class Waitlist(mesa.Model):
         self.datacollector = mesa.DataCollector(
             model_reporters={
                 "time": "time",
-                "listed": lambda model: int(np.count_nonzero(model.fate != _NOT_LISTED)),
-                **{name: _counter(code) for code, name in enumerate(FATES)},
+                **{name: _counter(name) for name in self.counts},
             }
         )
         self._advance_to(0.0)
@@ -114,12 +123,16 @@ class Waitlist(mesa.Model):
         ):
             number = self._next_kidney
             kidney = Kidney(
-                number, int(kidneys["blood_type"][number]), float(kidneys["kdpi"][number])
+                number,
+                int(kidneys["blood_type"][number]),
+                float(kidneys["kdpi"][number]),
+                float(kidneys["donor_age"][number]),
             )
             row = self.allocator.allocate(kidney)
             if row >= 0:
-                self.kidney_of[row] = number
-                self._leave(row, self.time, _TRANSPLANTED)
+                self._leave(row, self.time, _TRANSPLANTED, number)
+                offers = self.allocator.decisions[-1].offers
+                self.grafts.transplanted(row, number, self.time, offers)
             self._next_kidney += 1
         self._schedule_donor()
 
@@ -128,19 +141,8 @@ class Waitlist(mesa.Model):
         self.datacollector.collect(self)
 
     def _advance_to(self, time: float) -> None:
-        """List everyone listed by ``time``; take off everyone who has left by then."""
-        listed = self.world.candidates["listed"]
-        until = int(np.searchsorted(listed, time, side="right"))
-        if until > self._listed:
-            rows = np.arange(self._listed, until)
-            blood_types = self._blood_type[rows]
-            for code, group in enumerate(self.groups):
-                of_type = rows[blood_types == code]
-                if len(of_type):
-                    group.add(of_type)
-            self.fate[rows] = _WAITING
-            self._patients.update((row, Patient(self, row)) for row in rows.tolist())
-            self._listed = until
+        """The list as it is at ``time``: who has come, who has left, who is active, who is back."""
+        self._list_new(time)
         departure, order = self.world.departure, self._departures
         while self._departed < len(order) and departure[order[self._departed]] <= time:
             row = int(order[self._departed])
@@ -148,10 +150,70 @@ class Waitlist(mesa.Model):
                 cause = int(_FATE_OF_DEPARTURE[self.world.departure_cause[row]])
                 self._leave(row, float(departure[row]), cause)
             self._departed += 1
+        self._change_status(time)
+        for back in self.grafts.back_by(time):
+            self._list_again(back.row, back.time, back.failed, back.antibodies)
+        while self._returned and self._returned[0][0] <= time:
+            left, row, cause = heapq.heappop(self._returned)
+            latest = self.grafts.latest(row)
+            if latest and latest.fate == _WAITING and row in self._patients:
+                self._leave(row, left, cause)
 
-    def _leave(self, row: int, time: float, fate: int) -> None:
-        self.fate[row] = fate
-        self.left[row] = time
+    def _list_new(self, time: float) -> None:
+        listed = self.world.candidates["listed"]
+        until = int(np.searchsorted(listed, time, side="right"))
+        if until == self._listed:
+            return
+        rows = np.arange(self._listed, until)
+        blood_types = self._blood_type[rows]
+        for code, group in enumerate(self.groups):
+            of_type = rows[blood_types == code]
+            if len(of_type):
+                group.add(of_type, self.world.active_at_entry[of_type])
+        self.fate[rows] = _WAITING
+        self._patients.update((row, Patient(self, row)) for row in rows.tolist())
+        self.counts["listed"] += len(rows)
+        self.counts["waiting"] += len(rows)
+        self._listed = until
+
+    def _change_status(self, time: float) -> None:
+        """Changes of status since the last time, of whoever still waits on first registration."""
+        world = self.world
+        until = int(np.searchsorted(world.status_time, time, side="right"))
+        changes = slice(self._changed, until)
+        rows, active = world.status_row[changes].tolist(), world.status_active[changes].tolist()
+        for row, status in zip(rows, active, strict=True):
+            if self.fate[row] == _WAITING:
+                self.groups[self._blood_type[row]].set_active(row, status)
+        self._changed = until
+
+    def _list_again(self, row: int, time: float, failed: float, antibodies: int) -> None:
+        """Someone whose graft failed comes back, active, with antibodies against what it bore."""
+        self.candidates.back(row, time, failed, antibodies)
+        spell = self.grafts.spell(row) + 1
+        health = self.candidates.health(np.array([row]), time)
+        world = self.world
+        one = slice(row, row + 1)
+        centre, race = world.candidates["centre"][one], world.candidates["race"][one]
+        effect = waiting_effect(world.parameters, world.centre_waiting, centre, race)
+        years, cause, death = return_departure(
+            world.parameters, world.seed, world.number, row, spell, health, float(effect[0])
+        )
+        self.grafts.listed(row, time, time + death)
+        heapq.heappush(self._returned, (time + years, row, int(_FATE_OF_DEPARTURE[cause])))
+        self.groups[self._blood_type[row]].add(np.array([row]), np.ones(1, dtype=bool))
+        self._patients[row] = Patient(self, row)
+        self.counts["listed"] += 1
+        self.counts["waiting"] += 1
+
+    def _leave(self, row: int, time: float, fate: int, kidney: int = -1) -> None:
+        latest = self.grafts.latest(row)
+        if latest:
+            latest.exit, latest.fate, latest.kidney = time, fate, kidney
+        else:
+            self.fate[row], self.left[row], self.kidney_of[row] = fate, time, kidney
+        self.counts["waiting"] -= 1
+        self.counts[FATES[fate]] += 1
         self.groups[self._blood_type[row]].remove(row)
         self._patients.pop(row).remove()
 
@@ -162,49 +224,63 @@ class Waitlist(mesa.Model):
     def record(self) -> Record:
         """What the run leaves, up to now."""
         self._advance_to(self.time)
+        self.grafts.work_out()
         seen = np.flatnonzero(self.fate != _NOT_LISTED)
         tally = self.allocator.tally
+        returns = self.grafts.table()
+        returns["exit"] = returns["exit"].fillna(self.time)
         return Record(
             candidates=self._candidate_table(seen),
             fates=self._fates(seen),
             decisions=self._decision_table(),
-            offers=pd.DataFrame(
-                self.allocator.offers,
-                columns=["kidney", "offer", "candidate", "centre", "accepted"],
-            ),
+            offers=self._offer_table(),
             snapshots=self.datacollector.get_model_vars_dataframe(),
+            returns=returns,
             meta=self._meta(),
             **({"ties": tally.ties()} if tally else {}),
         )
 
     def _fates(self, seen: NDArray[np.intp]) -> pd.DataFrame:
         world = self.world
-        death = world.untreated_death.copy()
-        recipients = np.flatnonzero(self.kidney_of >= 0)
-        at = self.left[recipients]
-        grid = deceased_donor_hazards(
-            self.candidates.health(recipients, at),
-            world.log_kdri()[self.kidney_of[recipients]],
-        )
-        death[recipients] = at + time_of_event(grid, world.survival_draw[recipients])
         waiting = self.fate[seen] == _WAITING
+        entry = np.maximum(world.candidates["listed"][seen], 0.0)
+        leaving = np.where(waiting, self.time, self.left[seen])
+        active_years, inactive = self._statuses(seen, entry, leaving)
         fates = pd.DataFrame(
             {
                 "candidate": seen,
-                "entry": np.maximum(world.candidates["listed"][seen], 0.0),
-                "exit": np.where(waiting, self.time, self.left[seen]),
+                "entry": entry,
+                "exit": leaving,
                 "fate": pd.Categorical.from_codes(self.fate[seen], list(FATES)),
                 "kidney": self.kidney_of[seen],
-                "death": death[seen],
+                "death": self.grafts.death[seen],
                 "untreated_death": world.untreated_death[seen],
+                "graft_failure": self.grafts.failure[seen],
+                "active_years": active_years,
+                "inactive": inactive,
             }
         )
         tally = self.allocator.tally
         return fates.assign(**tally.fates(seen)) if tally else fates
 
+    def _statuses(
+        self, seen: NDArray[np.intp], entry: NDArray[np.float64], leaving: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Years with active status, and whether inactive in the end, of first registrations."""
+        world = self.world
+        until = np.zeros(len(self.fate))
+        until[seen] = leaving
+        rows, times = world.status_row, world.status_time
+        change = np.where(world.status_active, 1.0, -1.0) * (times < until[rows])
+        active = world.active_at_entry + np.bincount(rows, change, len(until))
+        added = np.bincount(rows, change * (until[rows] - times), len(until))
+        years = world.active_at_entry[seen] * (leaving - entry) + added[seen]
+        return years, active[seen] < 0.5
+
     def _candidate_table(self, seen: NDArray[np.intp]) -> pd.DataFrame:
         columns: dict[str, Any] = {
-            name: self.world.candidates[name][seen] for name in ("candidate", "listed", "centre")
+            name: self.world.candidates[name][seen]
+            for name in ("candidate", "listed", "centre", "dialysis_start")
         }
         for name, attribute in SCHEMA.items():
             values = self.world.candidates[name][seen]
@@ -219,14 +295,47 @@ class Waitlist(mesa.Model):
         return pd.DataFrame(columns)
 
     def _decision_table(self) -> pd.DataFrame:
+        world = self.world
         table = pd.DataFrame(self.allocator.decisions, columns=list(Decision._fields))
         levels = list(SCHEMA["blood_type"].levels)
         table["blood_type"] = pd.Categorical.from_codes(table["blood_type"].astype(int), levels)
         table["outcome"] = table["outcome"].astype("category")
+        kidneys = table["kidney"].to_numpy(dtype=int)
+        table["donor_age"] = world.kidneys["donor_age"][kidneys]
+        used = table["candidate"].to_numpy() >= 0
+        kidneys, rows = kidneys[used], table["candidate"].to_numpy(dtype=int)[used]
+        distance = distances(world, kidneys, rows)
+        at = world.kidneys["hospital"][kidneys], world.candidates["centre"][rows]
+        offers = table["offers"].to_numpy()[used]
+        donor, own = world.kidneys["hla"][kidneys], world.candidates["hla"][rows]
+        table.loc[used, "distance_nm"] = distance
+        table.loc[used, "cold_hours"] = cold_hours(world.parameters, distance, offers)
+        table.loc[used, "mismatches"] = mismatches(donor, own, None).astype(float)
+        level = np.full(len(used), -1)
+        level[used] = world.geography.level[at]
+        table["level"] = pd.Categorical.from_codes(level, list(LEVELS))
         return (
             table
             if self.allocator.detail
             else table.drop(columns=["entropy", "entropy_gap", *COMPARED])
+        )
+
+    def _offer_table(self) -> pd.DataFrame:
+        decisions = self.allocator.decisions
+        offers = np.array([d.offers for d in decisions], dtype=np.int64)
+        candidate = np.array(self.allocator.offered, dtype=np.int32)
+        start = np.cumsum(offers) - offers
+        accepted = np.zeros(len(candidate), dtype=bool)
+        taken = np.array([d.outcome == "transplanted" for d in decisions], dtype=bool)
+        accepted[(start + offers - 1)[taken]] = True
+        return pd.DataFrame(
+            {
+                "kidney": np.repeat([d.kidney for d in decisions], offers).astype(np.int32),
+                "offer": (np.arange(len(candidate)) - np.repeat(start, offers)).astype(np.int16),
+                "candidate": candidate,
+                "centre": self.world.candidates["centre"][candidate],
+                "accepted": accepted,
+            }
         )
 
     def _meta(self) -> dict[str, Any]:
@@ -245,8 +354,8 @@ class Waitlist(mesa.Model):
         }
 
 
-def _counter(code: int) -> Any:
-    return lambda model: int(np.count_nonzero(model.fate == code))
+def _counter(name: str) -> Any:
+    return lambda model: model.counts[name]
 
 
 def _version(package: str) -> str:

@@ -4,18 +4,28 @@ import numpy as np
 import pandas as pd
 
 from populations.schema import SCHEMA
-from sim.record import Record
+from sim.record import Record, no_returns
+
+OF_FATES = ("considered", "kidney", "death", "graft_failure", "active_years", "inactive")
 
 
-def hand_made(years: float = 10.0, **columns) -> Record:
+def hand_made(
+    years: float = 10.0,
+    decisions: pd.DataFrame | None = None,
+    offers: pd.DataFrame | None = None,
+    returns: pd.DataFrame | None = None,
+    **columns,
+) -> Record:
     """A record of the candidates in ``columns``: ``exit`` and ``fate``, and whatever else matters.
 
-    Everybody is listed at the start and has the first level, or the least, of every attribute,
-    unless a column says otherwise; a column may also be one of a record's with full detail.
+    Everybody is listed at the start at the one centre and has the first level, or the least, of
+    every attribute, unless a column says otherwise; a column may also be one of ``OF_FATES``.
     """
     people = pd.DataFrame(columns)
     candidates = pd.DataFrame({"candidate": np.arange(len(people))})
     candidates["listed"] = people.get("listed", 0.0)
+    candidates["centre"] = people.get("centre", 0)
+    candidates["dialysis_start"] = people.get("dialysis_start", 0.0)
     for name, attribute in SCHEMA.items():
         default = attribute.levels[0] if attribute.levels else attribute.low
         candidates[name] = people.get(name, default)
@@ -23,10 +33,18 @@ def hand_made(years: float = 10.0, **columns) -> Record:
         candidates["claim"] = people["claim"]
     fates = candidates[["candidate"]].copy()
     fates["entry"] = candidates["listed"].clip(lower=0.0)
-    for name in ("exit", "fate", *{"considered"}.intersection(people)):
+    for name in ("exit", "fate", *(name for name in OF_FATES if name in people)):
         fates[name] = people[name]
     empty = pd.DataFrame()
-    return Record(candidates, fates, empty, empty, empty, {"years": years})
+    return Record(
+        candidates,
+        fates,
+        empty if decisions is None else decisions,
+        empty if offers is None else offers,
+        empty,
+        {"years": years},
+        returns=no_returns() if returns is None else returns,
+    )
 
 
 def one(frame: pd.DataFrame, measure: str, group: str = "all") -> pd.Series:

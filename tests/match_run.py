@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from policies.protocol import Kidney
+from policies.protocol import FURTHER, Kidney
 
 _DEFAULTS = {
     "age": 50.0,
@@ -24,6 +24,16 @@ _DEFAULTS = {
     "life_years_gained": 1.0,
     "listed": -2.0,
     "dialysis_start": -1.0,
+    "birth": -50.0,
+    "level": 0,
+    "distance_nm": 10.0,
+    "mismatches_a": 1,
+    "mismatches_b": 1,
+    "mismatches_dr": 1,
+    "mismatches": 3,
+    "hla": np.uint64(0),
+    "prior_living_donor": 0,
+    "returned": 0,
 }
 
 
@@ -38,7 +48,7 @@ class Run:
         self.columns = {name: np.full(n, value) for name, value in _DEFAULTS.items()}
         self.columns |= {"candidate": np.arange(n), "registration": np.arange(n)}
         self.columns |= {name: np.asarray(column) for name, column in columns.items()}
-        self.kidney = Kidney(0, 0, 50.0)
+        self.kidney = Kidney(0, 0, 50.0, 45.0)
         self.time = 0.0
 
     def __len__(self) -> int:
@@ -54,12 +64,14 @@ class Run:
     def slots(self):
         return 2 * np.arange(len(self)) + 1
 
-    def first(self):
-        return 1
+    def first(self, count):
+        return self.slots[:count]
 
-    def best(self, function):
+    def top(self, function):
         values = self.constant(function)
-        return self.slots[values == values.max()]
+        order = np.argsort(-values, kind="stable")
+        tied = int(np.count_nonzero(values == values.max()))
+        return self.slots[order][: max(FURTHER, tied)], tied
 
     def masked(self, function):
         everywhere = np.zeros(2 * len(self) + 1)

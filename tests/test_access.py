@@ -14,6 +14,7 @@ from measures import access
 from measures.registry import MEASURES
 from populations.errors import InputError
 from populations.schema import SCHEMA
+from populations.streams import stream
 from sim.record import Record
 
 YEARS = 4.0
@@ -25,12 +26,13 @@ def queue(seed: int, n: int, effect=lambda people: 0.0, rate: float = 0.3) -> Re
     rng = np.random.default_rng(seed)
     columns = {"listed": np.maximum(rng.uniform(-2, YEARS, n), 0.0)}
     for name, attribute in SCHEMA.items():
+        own = stream(seed, 0, name)  # so that a new attribute changes no other
         if attribute.levels:
             share = np.arange(1.0, len(attribute.levels) + 1)
-            drawn = rng.choice(len(share), n, p=share / share.sum())
+            drawn = own.choice(len(share), n, p=share / share.sum())
             columns[name] = np.array(attribute.levels)[drawn]
         else:
-            columns[name] = rng.uniform(attribute.low, min(attribute.high, 90.0), n)
+            columns[name] = own.uniform(attribute.low, min(attribute.high, 90.0), n)
     people = pd.DataFrame(columns)
     wait = rng.exponential(1 / (rate * np.exp(effect(people))), n)
     other, end = rng.exponential(1 / 0.2, n), YEARS - people["listed"]

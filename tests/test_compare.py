@@ -42,7 +42,7 @@ def test_two_workers_give_bit_identical_records(results: Results, tmp_path: Path
     with process_pool(2) as pool:
         compare(study(tmp_path, ("human", "lottery"), worlds=1), pool)
     one, two = run_files(Path(results.study.out)), run_files(tmp_path)
-    each = 2 * 7 + 4  # tables and settings of two tie seeds, frames
+    each = 2 * 8 + 4  # tables and settings of two tie seeds, frames
     assert len(one) == 3 * 2 * each and len(two) == 2 * each
     assert {name: one[name] for name in two} == two
 
@@ -195,7 +195,7 @@ def invoke(*arguments: str) -> tuple[int, str, str]:
         (["--reference", "points"], "reference 'points'"),
         (["--workers", "-1"], "--workers -1"),
         (["--set", "list.initial=0", "--set", "arrivals.per_year=0"], "expected somebody to wait"),
-        (["--set", "kidneys.per_year=1000000", "--set", "centres.count=1000"], "kidneys x centres"),
+        (["--set", "kidneys.per_year=1000000"], "kidneys in a world"),
         (["--worlds", "1000000000"], "runs (worlds x policies x tie seeds)"),
         (["--policies", "modal(" * 3000 + "human" + ")" * 3000], "few brackets"),
         (["--policies", "llm:\udcff"], "printable"),
@@ -294,7 +294,7 @@ def test_validate_shows_misses(tmp_path: Path) -> None:
     code, out, _ = invoke(
         "validate", "--population", "teaching", "--years", "1", "--set", "waiting.level=2"
     )
-    assert code == 0 and "MISS" in out and "not used in fitting" in out
+    assert code == 0 and "MISS" in out and "not fitted" in out
 
 
 def test_text_of_users_is_shown_as_it_is(tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ DECEASED = {
     "18-34": (18, 35, 0.990, 0.977, 0.957),
     "35-49": (35, 50, 0.984, 0.959, 0.914),
     "50-64": (50, 65, 0.963, 0.909, 0.820),
-    "65+": (65, 76, 0.939, 0.845, 0.701),
+    "65+": (65, 81, 0.939, 0.845, 0.701),
+}
+# Of the model's own recipients: share with diabetes, KDRI in the middle of each third.
+RECIPIENTS = {
+    "18-34": (0.05, (0.78, 0.91, 1.02)),
+    "35-49": (0.18, (0.82, 0.97, 1.39)),
+    "50-64": (0.58, (1.07, 1.32, 1.72)),
+    "65+": (0.58, (1.08, 1.35, 1.79)),
 }
 LIVING = {
     "18-34": (0.997, 0.990, 0.979),
@@ -123,7 +130,9 @@ def test_age_within_a_band_has_parkers_slope():
 def test_median_hazard_ratio_long_after_transplant():
     """Published: 0.21 (0.17-0.28), all of them deaths per year with against without a kidney."""
     health, kdpi = recipients()
-    with_kidney = hazards.deceased_donor_hazards(health, np.log(kdri_from_kdpi(kdpi)))
+    with_kidney = hazards.deceased_donor_hazards(
+        health, np.log(kdri_from_kdpi(kdpi)), np.zeros(len(kdpi))
+    )
     without = BASELINE * np.exp(hazards.waiting_log_hazard(health))
     ratio = with_kidney[:, 1:5].mean(axis=1) / without  # the first year holds the operation
     assert np.median(ratio) == pytest.approx(0.21, abs=0.03)
@@ -146,8 +155,12 @@ def test_five_year_survival_of_recipients_without_a_kidney():
 @pytest.mark.parametrize("band", DECEASED)
 def test_survival_after_a_deceased_donors_kidney(band):
     low, high, *published = DECEASED[band]
-    health, kdpi = recipients(low=low, high=high)
-    yearly = hazards.deceased_donor_hazards(health, np.log(kdri_from_kdpi(kdpi)))
+    diabetes, thirds = RECIPIENTS[band]
+    health, _ = recipients(low=low, high=high)
+    n, rng = len(health.age), np.random.default_rng(9)
+    health = health._replace(diabetes=(rng.random(n) < diabetes).astype(int))
+    kdri = np.log(np.array(thirds))[rng.integers(0, 3, n)]
+    yearly = hazards.deceased_donor_hazards(health, kdri, np.zeros(n))
     survival = np.exp(-np.cumsum(yearly, axis=1)).mean(axis=0)
     for years, expected in zip((1, 3, 5), published, strict=True):
         assert survival[years - 1] == pytest.approx(expected, abs=0.02)
@@ -169,10 +182,70 @@ def test_hazards_beyond_the_data_grow_with_age():
     assert yearly[5:] == pytest.approx(0.0249 * np.exp(0.046 * np.arange(1, GRID_YEARS - 4)))
 
 
+def dying(health: Health, log_kdri: float, log_extra: float = 0.0) -> np.ndarray:
+    return hazards.deceased_donor_hazards(health, np.array([log_kdri]), np.array([log_extra]))[0]
+
+
 def test_a_worse_kidney_and_a_sicker_recipient_die_sooner():
-    better = hazards.deceased_donor_hazards(person(age=50), np.array([0.0]))
-    assert (hazards.deceased_donor_hazards(person(age=50), np.array([0.5])) > better).all()
-    assert (hazards.deceased_donor_hazards(person(50, 1, 1), np.array([0.0])) > better).all()
+    better = dying(person(age=50), 0.0)
+    assert (dying(person(age=50), 0.5) > better).all()
+    assert (dying(person(50, 1, 1), 0.0) > better).all()
+    assert dying(person(age=50), 0.0, np.log(1.5)) == pytest.approx(1.5 * better)
+
+
+# ---- graft failure -------------------------------------------------------------------------------
+
+
+def failing(age: float, log_kdri: float, log_extra: float = 0.0) -> np.ndarray:
+    return hazards.graft_hazards(person(age), np.array([log_kdri]), np.array([log_extra]))[0]
+
+
+@pytest.mark.parametrize("band", DECEASED)
+def test_graft_failure_is_all_cause_graft_failure_less_death(band):
+    """Published all-cause graft survival, deceased donor, at 1, 3, 5 years: SRTR ADR 2023."""
+    survival = {
+        "18-34": (0.964, 0.898, 0.822),
+        "35-49": (0.961, 0.908, 0.835),
+        "50-64": (0.940, 0.871, 0.768),
+        "65+": (0.915, 0.811, 0.661),
+    }[band]
+    grafts = np.diff([0.0, *-np.log(survival)]) / [1, 2, 2]
+    deaths = np.diff([0.0, *-np.log(DECEASED[band][2:])]) / [1, 2, 2]
+    age = DECEASED[band][0] + 1.0
+    mean_kdri = np.log(np.mean(RECIPIENTS[band][1]))
+    yearly = failing(age, mean_kdri)
+    assert yearly[[0, 1, 2, 3, 4]] == pytest.approx((grafts - deaths)[[0, 1, 1, 2, 2]], abs=9e-4)
+    assert (yearly[5:] == yearly[4]).all()
+
+
+def test_graft_failure_is_in_proportion_to_kdri_and_extras():
+    base = failing(50, 0.0)
+    assert failing(50, np.log(2)) == pytest.approx(2 * base)
+    assert failing(50, 0.0, np.log(3)) == pytest.approx(3 * base)
+
+
+def test_cold_time():
+    hours = np.array([0, 11.9, 12, 16, 22, 22.1, 60])
+    assert list(hazards.cold_time_effect(hours)) == [-0.036, -0.036, 0, 0, 0, 0.044, 0.044]
+
+
+@pytest.mark.parametrize(
+    ("mismatches", "log_time"),
+    [
+        ((1, 2, 1), 0.0),  # the reference: -0.070 - 0.132 - 0.039 = -0.241
+        ((0, 0, 0), 0.241 + 0.107),
+        ((2, 2, 1), -0.069 + 0.070),
+        ((1, 1, 1), -0.062 + 0.132),
+        ((1, 0, 1), 0.132),
+        ((1, 2, 2), -0.029 + 0.039),
+        ((0, 2, 0), 0.070 + 0.039),
+        ((0, 0, 1), 0.070 + 0.132),
+    ],
+)
+def test_mismatches(mismatches, log_time):
+    """Effects on log time of a Weibull model of shape 1.03, so on log hazard times -1.03."""
+    columns = (np.array([count], dtype=np.uint8) for count in mismatches)
+    assert hazards.mismatch_effect(*columns)[0] == pytest.approx(-1.03 * log_time, abs=1e-12)
 
 
 def test_dialysis_hazard_by_age():
@@ -228,6 +301,20 @@ def test_time_of_event_by_hand():
     draws = np.array([0.0, 0.25, 0.5, 0.625, 1.75, np.inf])
     assert list(hazards.time_of_event(grid, draws)) == [0.0, 0.5, 1.0, 1.5, 3.0, np.inf]
     assert hazards.time_of_event(grid[:1], np.array([4.75]))[0] == 6.0  # the last holds for ever
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.floats(1e-4, 5), min_size=GRID_YEARS, max_size=GRID_YEARS),
+    st.lists(st.floats(0, 90), min_size=1, max_size=6),
+)
+def test_cumulative_hazard_adds_up_and_is_inverted_by_time_of_event(yearly, times):
+    both = hazards.cumulative_hazard(np.array([yearly, yearly]), np.array([times, times]))
+    assert np.array_equal(both[0], both[1])
+    for time, total in zip(times, both[0], strict=True):
+        assert total == pytest.approx(cumulative(np.array(yearly), time), rel=1e-9, abs=1e-9)
+    back = hazards.time_of_event(np.tile(yearly, (len(times), 1)), both[0])
+    assert back == pytest.approx(times, rel=1e-6, abs=1e-6)
 
 
 # ---- expected years ------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_the_tallies_are_their_definition(policy, reference, monkeypatch) -> Non
     pd.testing.assert_frame_equal(
         record.fates[FATES].astype(float), expected.astype(float), rtol=1e-9, atol=1e-12
     )
-    assert len(record.ties) == len(draws) > 5
+    assert len(record.ties) == len(draws) >= 3
     shares = pd.DataFrame(draws, columns=list(TIE_COLUMNS)).fillna(0.0)
     pd.testing.assert_frame_equal(record.ties, shares, check_dtype=False, rtol=1e-9)
     assert record.fates["considered"].dtype == record.fates["wins"].dtype == np.int64

@@ -16,7 +16,7 @@ from policies.rules import FirstCome, Lottery
 from populations.errors import InputError
 from populations.presets import load_population
 from populations.world import World, make_world
-from sim.lots import LotteryNumbers, lots_of
+from sim.lots import lots_of, persistent_lots
 from sim.match import Candidates, Match
 from sim.record import TABLES, Record
 from sim.store import Subset
@@ -35,53 +35,54 @@ def run_of(w: World, n: int) -> Match:
     return Match(Candidates(w), Subset(np.arange(n)), everyone, Kidney(0, 0, 50.0), 1.0)
 
 
-def drawn(chances: np.ndarray, refused: tuple[int, ...] = (), nobody: bool = False) -> np.ndarray:
-    """How often each candidate is drawn, over many sets of lottery numbers; the last is nobody."""
+def drawn(chances: np.ndarray, nobody: bool = False) -> list[list[int]]:
+    """Who is drawn, one after the other, under many sets of lottery numbers; -1 is nobody."""
     n, draws = len(chances), 20_000
     match, rng = run_of(world(), n), np.random.default_rng(5)
-    rows = np.empty(draws, dtype=int)
-    for i in range(draws):
-        lots = LotteryNumbers(match, Choice(chances, 0.0), rng.standard_exponential(n))
-        for centre in refused:
-            lots.drop(centre)
-        rows[i] = lots.draw(rng.random())[0]
-    return np.bincount(rows % (n + 1), minlength=n + 1)  # row -1 is the last
+    return [
+        [
+            slot
+            for slot, _ in persistent_lots(rng.standard_exponential(n))(
+                match, Choice(chances, 0.0), iter(rng.random(64).tolist())
+            )
+        ]
+        for _ in range(draws)
+    ]
 
 
 def test_a_number_draws_candidates_with_their_chances() -> None:
     chances = np.random.default_rng(0).dirichlet(np.full(30, 0.5))
     chances[3] = 0.0
     chances *= 0.8 / chances.sum()
-    seen = drawn(chances)
-    expected = np.append(chances, 0.2)
+    seen = np.bincount([order[0] % 31 for order in drawn(chances)], minlength=31)
+    expected = np.append(chances, 0.2)  # -1 is the last
     assert seen[3] == 0
     likely = expected * seen.sum() > 5
     pooled = [np.append(x[likely], x[~likely].sum()) for x in (seen, expected * seen.sum())]
     assert chisquare(*pooled).pvalue > SURE
 
 
-def test_after_refusals_the_chances_are_conditioned_on_the_other_centres() -> None:
-    chances = np.random.default_rng(1).dirichlet(np.ones(30))
-    refused = (0, 3)
-    elsewhere = ~np.isin(world().candidates["centre"][:30], refused)
-    seen = drawn(chances, refused)[:-1]
-    assert seen[~elsewhere].sum() == 0
-    expected = np.where(elsewhere, chances, 0.0) / chances[elsewhere].sum() * seen.sum()
-    assert chisquare(seen[elsewhere], expected[elsewhere]).pvalue > SURE
+def test_after_refusals_the_chances_are_those_of_the_others() -> None:
+    chances = np.random.default_rng(1).dirichlet(np.ones(5))
+    orders = drawn(chances)
+    assert all(sorted(order) == list(range(5)) for order in orders)
+    seen = np.bincount([5 * order[0] + order[1] for order in orders], minlength=25)
+    expected = (chances[:, None] * chances / (1 - chances[:, None])).ravel()
+    expected[::6] = 0.0  # nobody twice
+    assert chisquare(seen[expected > 0], expected[expected > 0] * len(orders)).pvalue > SURE
+    assert not seen[expected == 0].any()
 
 
 def test_a_chance_too_small_for_the_arithmetic_is_late_and_not_never() -> None:
     match, chances = run_of(world(), 30), np.zeros(30)
     chances[7] = 5e-324
-    lots = LotteryNumbers(match, Choice(chances, 0.0), np.ones(30))
-    assert lots.draw(0.0)[0] == 7
-    lots.drop(int(world().candidates["centre"][7]))
-    assert lots.exhausted
+    lots = persistent_lots(np.ones(30))(match, Choice(chances, 0.0), iter([0.0] * 3))
+    assert [slot for slot, _ in lots] == [7]
 
 
 @pytest.mark.parametrize("policy", [Lottery(), human()], ids=lambda p: p.name)
 def test_both_memories_give_one_kidney_with_the_policys_chances(policy: Policy) -> None:
-    w = world(1.0, "list.initial=60", "arrivals.per_year=0")
+    w = world(1.0, "list.initial=160", "arrivals.per_year=0")
     model = Waitlist(w, policy)
     model.run_until(float(w.kidneys["time"][0]) - 1e-6)
     kidney = Kidney(0, int(w.kidneys["blood_type"][0]), float(w.kidneys["kdpi"][0]))
@@ -91,7 +92,9 @@ def test_both_memories_give_one_kidney_with_the_policys_chances(policy: Policy) 
     assert len(chances) > 5
     for lottery in ("fresh", "persistent"):
         rows = [
-            lots_of(w, seed, lottery)(match, choice).draw(float(w.tickets(seed)[0, 0]))[0]
+            match.pool.rows[
+                next(lots_of(w, seed, lottery)(match, choice, iter(next(w.tickets(seed)))))[0]
+            ]
             for seed in range(3000)
         ]
         seen = np.count_nonzero(np.array(rows) == match.rows[:, None], axis=1)
@@ -101,7 +104,7 @@ def test_both_memories_give_one_kidney_with_the_policys_chances(policy: Policy) 
 
 def first_offers(lottery: str) -> pd.DataFrame:
     """Where nobody accepts, so that the same people are offered kidneys again and again."""
-    w = world(2.0, "acceptance.intercept=-50", "acceptance.slope=0", "acceptance.curvature=0")
+    w = world(2.0, "acceptance.intercept=-900")
     offers = simulate(w, Lottery(), lottery=lottery).offers
     offers = offers[offers["offer"] == 0]
     return offers.assign(blood_type=w.kidneys["blood_type"][offers["kidney"]])
@@ -110,7 +113,7 @@ def first_offers(lottery: str) -> pd.DataFrame:
 def test_luck_is_of_a_moment_or_for_life() -> None:
     fresh, persistent = (first_offers(lottery)["candidate"] for lottery in ("fresh", "persistent"))
     assert len(fresh) == len(persistent) > 100
-    assert fresh.nunique() > 0.8 * len(fresh)
+    assert fresh.nunique() > 0.6 * len(fresh)
     assert persistent.nunique() < 0.4 * len(persistent)
     # The smallest number of those who may have it always wins.
     numbers = world(2.0).lottery_numbers(0)

@@ -37,12 +37,15 @@ def make_record(**meta) -> Record:
         columns=PEOPLE,
     )
     n = len(people)
-    candidates = pd.DataFrame({"candidate": np.arange(n), "listed": people["listed"]})
+    candidates = pd.DataFrame({"candidate": np.arange(n), "listed": people["listed"], "centre": 0})
+    candidates["dialysis_start"] = 0.0
     for name, attribute in SCHEMA.items():
         default = attribute.levels[0] if attribute.levels else attribute.low
         candidates[name] = people.get(name, pd.Series([default] * n))
     fates = people[["entry", "exit", "fate", "kidney", "death", "untreated_death"]].copy()
     fates.insert(0, "candidate", np.arange(n))
+    fates["graft_failure"] = [8.0, np.nan, np.inf, *[np.nan] * 3, 9.0, np.nan]
+    fates = fates.assign(active_years=fates["exit"] - fates["entry"], inactive=False)
     kidneys = pd.DataFrame(
         [
             (0, 1.0, "O", 20.0, 3, 2, 0.5, 2, 1.8, 1, 0, 0.6, 0, "transplanted"),
@@ -53,9 +56,15 @@ def make_record(**meta) -> Record:
         ],
         columns=KIDNEYS,
     )
+    used = kidneys["outcome"] == "transplanted"
+    for name, hand in (("cold_hours", 12.0), ("distance_nm", 50.0), ("mismatches", 3.0)):
+        kidneys[name] = np.where(used, hand, np.nan)
+    kidneys["level"] = np.where(used, "local", None)
+    offers = pd.DataFrame({"kidney": [0, 1, 1, 2, 3], "candidate": [0, 1, 2, 3, 6]})
+    offers["accepted"] = [True, False, True, False, True]
     empty = pd.DataFrame()
     base = {"years": 4.0, "policy": "p", "seed": 1, "world": 0, "tie_seed": 0}
-    return Record(candidates, fates, kidneys, empty, empty, base | meta)
+    return Record(candidates, fates, kidneys, offers, empty, base | meta)
 
 
 RECORD = make_record()

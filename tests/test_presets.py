@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from populations.errors import InputError
 from populations.presets import PRESETS, TAGS, load_population, preset_names
 
-NAMES = ["survey", "teaching", "us-national", "us-opo"]
+NAMES = [
+    "australia",
+    "eurotransplant",
+    "survey",
+    "teaching",
+    "uk",
+    "us-centre",
+    "us-national",
+    "us-opo",
+]
 
 
 def refused(*args, **kwargs) -> str:
@@ -49,7 +58,7 @@ def test_every_figure_has_a_tag_and_a_source(name):
     population = load_population(name)
     assert population.name == name
     assert population.description.strip()
-    flat = dict(leaves(population.parameters.model_dump()))
+    flat = dict(leaves(population.parameters.model_dump(exclude={"data"})))
     assert set(population.origins) == set(flat)
     for key, (tag, source) in population.origins.items():
         assert tag in TAGS and tag != "user", key
@@ -76,8 +85,7 @@ PUBLISHED = [
     ("sex.shares", [0.381, 0.619], "R2"),
     ("race.shares", [0.097, 0.323, 0.207, 0.355, 0.018], "R2"),
     ("blood_type.shares", [0.535, 0.273, 0.167, 0.025], "R2"),
-    ("cpra.edges", [0, 1, 51, 85, 100], "R"),
-    ("cpra.shares", [0.70, 0.10, 0.10, 0.10], "R"),
+    ("cpra.edges", [0, 1, 51, 85, 98, 99.5, 99.98, 100], "R"),
     ("prior_transplant.share", 0.118, "R2"),
     ("dialysis.none_at_listing", 0.22, "R"),
     ("dialysis.edges_at_listing", [0, 0.12, 0.90, 2.18, 8.0], "R"),
@@ -89,6 +97,16 @@ DERIVED = [
     ("kidneys.per_donor", 30799 / 16335, 3),
     ("acceptance.centre_sd", 0.400**0.5, 3),
     ("acceptance.kidney_sd", 0.670**0.5, 3),
+    ("acceptance.candidate_sd", 0.512**0.5, 3),
+    ("centres.waiting_sd", 0.04**0.5, 4),
+    ("centres.survival_sd", 0.05**0.5, 4),
+    (
+        "cpra.shares",
+        [0.70, 0.10, 0.10, *[(0.1 - 9228 / 190467) / 2] * 2, *[9228 / 190467 / 2] * 2],
+        5,
+    ),
+    ("status.activation_first_year", -np.log(1 - 0.527), 3),
+    ("status.activation_later", np.log(0.473 / 0.337) / 2, 3),
     ("waiting.too_sick_ratio", 7.1 / 7.0, 3),
     ("waiting.living_donor_per_year", 6300 / 90000, 3),
     ("waiting.other_per_year", (0.092 + 0.075) * 44000 / 90000, 3),
@@ -231,7 +249,7 @@ def test_parameters_cannot_be_changed_after_loading():
         ("kidneys.blood_type=[0.2, 0.2, 0.2, 0.2, 0.2]", ["kidneys.blood_type", "at most 4"]),
         ("sex.shares=[-0.5, 1.5]", ["sex.shares", "greater than or equal to 0"]),
         ("sex.shares=[nan, 1]", ["sex.shares"]),
-        ("cpra.edges=[0, 1, 51, 85]", ["cpra", "4 shares need 5 edges, got 4"]),
+        ("cpra.edges=[0, 1, 51, 85]", ["cpra", "7 shares need 8 edges, got 4"]),
         ("cpra.edges=[0, 1, 1, 85, 100]", ["cpra.edges", "increase"]),
         ("cpra.edges=[0, 1, 51, 85, 101]", ["cpra", "must not exceed 100, got 101"]),
         ("age.edges=[18, 35, 50, 65, 130]", ["age", "must not exceed 100, got 130"]),
@@ -248,6 +266,9 @@ def test_parameters_cannot_be_changed_after_loading():
         ("child_dependents.shares_by_age=[[1], [1], [1], [1]]", ["child_dependents", "3 shares"]),
         ("child_dependents.shares_by_age=[[1, 0, 0]]", ["shares_by_age", "at least 4"]),
         ("drinks_per_day.values=[1]", ["drinks_per_day", "1 values but 3 shares"]),
+        ("geography.regions=57", ["geography", "57 regions need as many areas, got 56"]),
+        ("geography.hospitals=55", ["geography", "56 areas need as many hospitals, got 55"]),
+        ("geography.width_nm=0", ["geography.width_nm = 0", "greater than 0"]),
         ("list=3", ["list = 3", "initial, waiting_years"]),
         ("list.initial.x=3", ["list.initial.x", "'initial' is a figure, not a section"]),
         ("arrivals={per_year = 5}", ["arrivals", "singly"]),

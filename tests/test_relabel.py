@@ -120,7 +120,8 @@ def renumbered(record: Record) -> Record:
         .assign(candidate=np.arange(n))
         for table in ("candidates", "fates")
     }
-    for table, column in (("decisions", "candidate"), ("offers", "candidate"), ("ties", "winner")):
+    of_candidates = ("decisions", "offers", "returns")
+    for table, column in (*((name, "candidate") for name in of_candidates), ("ties", "winner")):
         old = getattr(record, table)
         changes[table] = old.assign(**{column: new[old[column]]})
     return replace(record, **changes)
@@ -171,4 +172,5 @@ def test_places_in_the_list_matter_to_orders_of_listing_only(policy: Policy) -> 
 
 def test_every_table_is_renumbered() -> None:
     """So that a table added to the record is thought of here."""
-    assert set(TABLES) == {"candidates", "fates", "decisions", "offers", "ties", "snapshots"}
+    of_candidates = {"candidates", "fates", "returns", "decisions", "offers", "ties"}
+    assert set(TABLES) == of_candidates | {"snapshots"}

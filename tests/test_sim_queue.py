@@ -33,7 +33,10 @@ def queue(number: int, years: float = YEARS) -> World:
         f"waiting.other_per_year={LEAVING}",
         "cpra.edges=[0, 1e-9, 51, 85, 100]",
         "cpra.shares=[1, 0, 0, 0]",
-        "acceptance.intercept=50",
+        "acceptance.intercept=900",
+        "status.inactive_at_listing=0",
+        "status.inactivation=0",
+        "relisting.share=0",
     ]
     parameters = load_population("teaching", overrides).parameters
     return make_world(parameters, 7, number, years)
@@ -108,11 +111,7 @@ def test_more_kidneys_never_mean_fewer_transplants() -> None:
         transplants = []
         for kept in (0.2, 0.5, 0.8, 0.95, 1.0):
             rows = np.sort(order[: int(kept * len(order))])
-            fewer = replace(
-                w,
-                kidneys={name: column[rows] for name, column in w.kidneys.items()},
-                accepts=w.accepts[rows],
-            )
+            fewer = replace(w, kidneys={name: c[rows] for name, c in w.kidneys.items()})
             fates = simulate(fewer, FirstCome()).fates["fate"]
             transplants.append(int((fates == "transplanted").sum()))
         assert transplants == sorted(transplants)

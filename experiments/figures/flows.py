@@ -323,8 +323,9 @@ def _note(frame: pd.DataFrame, reference: str, floor: pd.DataFrame | None) -> st
         f"Each candidate under {reference} (left) and under the policy (right) in the same world; "
         "height: candidates, per cent; one scale in all panels; only those whose outcome, or time "
         "of transplant, differs (the others are unchanged). Colour: life-years by the end of the "
-        "run, mean of those in the flow. Churn: candidates transplanted under one of the two only "
-        f"/ transplants of both{noise}. {design(frame)}, {frame['horizon'].max():g} years; means "
+        "run, mean of those in the flow. Outcomes are of first registrations. Churn: candidates "
+        "transplanted under one of the two only / those transplanted under each, added up"
+        f"{noise}. {design(frame)}, {frame['horizon'].max():g} years; means "
         f"over worlds; {interval}."
     )
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from experiments.report import findings, general, images, provenance, tables
+from experiments.report import findings, general, images, model, provenance, tables
 from experiments.report.arms import describe
 from experiments.report.results import Found, read_results
 from experiments.report.sentences import Claim, Finding, Number, Reference, Topic
@@ -95,7 +95,7 @@ def _content(found: Found) -> dict[str, Any]:
         "constants": provenance.CONSTANTS,
         "tags": TAGS,
         "cards": provenance.cards(found),
-        "odd": provenance.odd(),
+        "odd": model.odd(),
         "style": _file("style.css"),
     }
 

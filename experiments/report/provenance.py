@@ -1,9 +1,6 @@
-"""Where everything comes from: figures, constants, measures, versions, the model itself."""
+"""Where everything comes from: figures, constants, measures."""
 
-from importlib.resources import files
 from typing import Any, NamedTuple
-
-from markdown_it import MarkdownIt
 
 from experiments.inference import LEVEL
 from experiments.measure_docs import Line, card_lines
@@ -134,14 +131,3 @@ CONSTANTS: tuple[Figure, ...] = (
 def cards(found: Found) -> list[Card]:
     """The card of every measure in this study's tables."""
     return [Card(name, tuple(card_lines(MEASURES[name]))) for name in used_measures(found)]
-
-
-def odd() -> str:
-    """The description of the model, as HTML, headings one level down."""
-    text = (files("experiments.report") / "odd.md").read_text(encoding="utf-8")
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(text)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{int(token.tag[1]) + 1}"
-    return str(markdown.renderer.render(tokens, markdown.options, {}))
