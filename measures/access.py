@@ -76,8 +76,8 @@ def _numbers(record: Record, rows: Registrations, name: str) -> Floats:
     waited = rows.since - column(record.candidates, "listed")[rows.person]
     if name == "age":
         return value + waited
-    if name == "dialysis_years":  # of those on it when listed; who starts later stays at 0
-        return value + waited * (value > 0)
+    if name == "dialysis_years":
+        return np.maximum(rows.since - column(record.candidates, "dialysis_start")[rows.person], 0)
     if name == "cpra":  # among donors at random the rate is proportional to the share compatible
         return np.log(np.maximum(1 - value / 100, _LEAST_COMPATIBLE))
     return value

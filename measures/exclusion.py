@@ -25,9 +25,9 @@ from sim.record import Record
     discipline="algorithmic monoculture",
     protects="those failed by every hospital",
     cannot_see="that it falls with the number of tie seeds (compare arms of one study); that "
-    "without lots it is the share not transplanted, which the supply of kidneys fixes; that all "
-    "differ in need and in how long they can wait, which fails the same people everywhere under "
-    "any policy",
+    "without lots it is the share not transplanted, which the supply of kidneys nearly fixes; that "
+    "all differ in need and in how long they can wait, which fails the same people everywhere "
+    "under any policy",
     source="systemic exclusion rate: Jain, Creel & Wilson 2024 (R); baseline of independent "
     "failures: Toups et al. 2023 (R2)",
     invariant_details=("independent",),

@@ -211,12 +211,10 @@ def _count_rows(name: str, record: Record, by: str | None, fate: str) -> list[di
     unit="candidates",
     direction="none",
     discipline="transplant policy (OPTN)",
-    protects="nobody: printed so that an equal count is not mistaken for a policy without effect",
-    cannot_see="anything a policy does: while the list is never empty the supply of kidneys fixes "
-    "the count, less the kidneys that go to people whose first graft of the run has failed; only "
-    "its split over groups is the policy's",
+    protects="whoever a kidney that nobody took would have saved",
+    cannot_see="who: policies differ in it only by how many kidneys are declined too often (a few "
+    "per cent) and by those that go to people whose first graft of the run has failed",
     source="bookkeeping (D)",
-    policy_invariant=True,
 )
 def transplant_count(record: Record, by: str | None = None) -> pd.DataFrame:
     """Candidates transplanted by the end of the run (``denominator``: all candidates)."""

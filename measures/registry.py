@@ -31,8 +31,8 @@ class Measure:
         Provenance of the source: R read in source, R2 secondary, D derived here, M from memory,
         A an assumption of ours with no source.
     policy_invariant : bool
-        Nearly the same under every policy that leaves no kidney idle, so never to be read as the
-        effect of a policy.
+        Follows from how many are transplanted, in which policies differ by the few per cent of
+        kidneys declined too often, so never to be read as the effect of a policy on who is.
     invariant_details : tuple of str
         Dotted details of which that is true where it is not of the whole measure.
     reads : {"record", "tie_seeds", "judges", "arms"}

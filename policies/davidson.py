@@ -52,7 +52,8 @@ class Linear:
             raise InputError(
                 f"values depend on {missing}: expected candidates of whom it is known"
             ) from missing
-        return np.sum(terms, axis=0)
+        # One after the other: np.sum would round differently for one candidate and for many.
+        return np.asarray(sum(terms))
 
 
 class TieModel(NamedTuple):

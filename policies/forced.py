@@ -120,7 +120,8 @@ class Forced:
         if isinstance(self.base, Davidson):
             return Choice(self._settled(self.base, match), 0.0)
         tied = self.base.tied(match)
-        return certain(int(match.slots[tied[np.argmin(self._ranks(match)[tied])]]))
+        order = np.argsort(self._ranks(match)[tied], kind="stable")
+        return in_order(match.slots[tied[order]])
 
     def _settled(self, base: Davidson, match: MatchRun) -> Chances:
         model = base.ties(match)

@@ -149,21 +149,30 @@ def _reference_log_mean() -> Floats:
 _REFERENCE = _reference_log_mean()
 
 
-def transplant_ratio(health: Health, log_kdri: Floats) -> Floats:
-    """Hazard ratio of each recipient with each kidney against their age band's mean; (n,)."""
-    band = age_band(health.age)
-    within_band = AGE_SLOPE * (health.age - BAND_CENTRES[band])
-    log_ratio = _transplant_log_ratio(health, log_kdri) - _REFERENCE[band] + within_band
-    return np.asarray(np.exp(log_ratio))
+def _at_age(log_levels: Floats, age: Floats, slope: float) -> Floats:
+    """Levels of the age bands, joined by straight lines on the log scale; shape (n, periods).
+
+    So that nobody's hazard jumps on a birthday.
+
+    Parameters
+    ----------
+    log_levels : ndarray, shape (bands, periods)
+        At ``BAND_CENTRES``.
+    slope : float
+        Per year of age, below the first centre and above the last.
+    """
+    outside = age - np.clip(age, BAND_CENTRES[0], BAND_CENTRES[-1])
+    inside = [np.interp(age, BAND_CENTRES, column) for column in log_levels.T]
+    return np.asarray(np.exp(np.stack(inside, axis=1) + slope * outside[:, None]))
 
 
 _PERIOD = np.searchsorted([1.0, 3.0], np.arange(GRID_YEARS), side="right")
 _BEYOND_DATA = np.exp(AGE_SLOPE * np.maximum(np.arange(GRID_YEARS) - 4.0, 0.0))
 
 
-def _periods(table: Floats, health: Health) -> Floats:
-    """Yearly hazards (n, GRID_YEARS) from a table by age band and period since transplant."""
-    return np.asarray(table[age_band(health.age)][:, _PERIOD])
+# Logs of what multiplies the covariates, so that they average to the published tables.
+_LOG_DEATH = np.log(DECEASED_DONOR) - _REFERENCE[:, None]
+_LOG_FAILURE = np.log(GRAFT_FAILURE) - np.log(_REFERENCE_KDRI.mean(axis=1))[:, None]
 
 
 def cold_time_effect(hours: Floats) -> Floats:
@@ -221,8 +230,8 @@ def graft_hazards(health: Health, log_kdri: Floats, log_extra: Floats) -> Floats
     log_extra : ndarray, shape (n,)
         Added to the log hazard: cold time, mismatches, centre.
     """
-    ratio = np.exp(log_kdri + log_extra) / _REFERENCE_KDRI.mean(axis=1)[age_band(health.age)]
-    return np.asarray(_periods(GRAFT_FAILURE, health) * ratio[:, None])
+    levels = _at_age(_LOG_FAILURE, health.age, slope=0.0)
+    return np.asarray(levels[:, _PERIOD] * np.exp(log_kdri + log_extra)[:, None])
 
 
 def deceased_donor_hazards(health: Health, log_kdri: Floats, log_extra: Floats) -> Floats:
@@ -237,13 +246,18 @@ def deceased_donor_hazards(health: Health, log_kdri: Floats, log_extra: Floats) 
     log_extra : ndarray, shape (n,)
         Added to the log hazard: cold time, centre.
     """
-    ratio = transplant_ratio(health, log_kdri) * np.exp(log_extra)
-    return np.asarray(_periods(DECEASED_DONOR, health) * _BEYOND_DATA * ratio[:, None])
+    ratio = np.exp(_transplant_log_ratio(health, log_kdri) + log_extra)
+    return np.asarray(_death_levels(health)[:, _PERIOD] * _BEYOND_DATA * ratio[:, None])
+
+
+def _death_levels(health: Health) -> Floats:
+    """Death after a deceased donor's kidney in each period, before covariates; (n, periods)."""
+    return _at_age(_LOG_DEATH, health.age, AGE_SLOPE)
 
 
 def living_donor_hazards(health: Health) -> Floats:
     """Yearly death hazards after a living-donor transplant, shape (n, GRID_YEARS)."""
-    return np.asarray(_periods(LIVING_DONOR, health) * _BEYOND_DATA)
+    return np.asarray(LIVING_DONOR[age_band(health.age)][:, _PERIOD] * _BEYOND_DATA)
 
 
 def dialysis_hazard(age: Floats) -> Floats:
@@ -334,7 +348,7 @@ def life_years_gained(health: Health, log_kdri: float, waiting_multiplier: float
         Today's hazard of death or removal as too sick, relative to the 2005-10 model.
     """
     without = BASELINE * waiting_multiplier * np.exp(waiting_log_hazard(health))
-    five_years = DECEASED_DONOR @ np.array([0.2, 0.4, 0.4])
     kdri = np.full(len(health.age), log_kdri)
-    with_kidney = five_years[age_band(health.age)] * transplant_ratio(health, kdri)
+    five_years = _death_levels(health) @ np.array([0.2, 0.4, 0.4])
+    with_kidney = five_years * np.exp(_transplant_log_ratio(health, kdri))
     return expected_years(with_kidney, GAIN_HORIZON) - expected_years(without, GAIN_HORIZON)

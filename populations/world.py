@@ -181,8 +181,9 @@ def _centre_effects(p: Parameters, seed: int, number: int) -> dict[str, Any]:
     survival = rho * waiting + np.sqrt(1.0 - rho**2) * normal("survival")
     return {
         "centre_acceptance": p.acceptance.centre_sd * normal("appetite"),
-        "centre_waiting": p.centres.waiting_sd * waiting,
-        "centre_survival": p.centres.survival_sd * survival,
+        # Less half the variance: the mean centre's hazard is the published one.
+        "centre_waiting": p.centres.waiting_sd * waiting - p.centres.waiting_sd**2 / 2.0,
+        "centre_survival": p.centres.survival_sd * survival - p.centres.survival_sd**2 / 2.0,
     }
 
 

@@ -70,6 +70,7 @@ class Grafts:
         self.death = world.untreated_death.copy()
         self.returns: list[Return] = []
         self._latest: dict[int, Return] = {}
+        self._spells: dict[int, int] = {}
 
     def latest(self, row: int) -> Return | None:
         """The last return to the list of a candidate; None if there was none."""
@@ -77,7 +78,7 @@ class Grafts:
 
     def spell(self, row: int) -> int:
         """How often a candidate has come back so far."""
-        return sum(r.candidate == row for r in self.returns) if row in self._latest else 0
+        return self._spells.get(row, 0)
 
     def transplanted(self, row: int, kidney: int, time: float, offers: int) -> None:
         """Enter a transplant, of a kidney taken at the given offer."""
@@ -95,6 +96,7 @@ class Grafts:
     def listed(self, row: int, time: float, death: float) -> None:
         """Enter that someone is on the list again, and when they would die without a kidney."""
         self._latest[row] = Return(row, time)
+        self._spells[row] = self.spell(row) + 1
         self.returns.append(self._latest[row])
         self.death[row] = death
 

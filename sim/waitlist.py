@@ -88,7 +88,8 @@ class Waitlist(mesa.Model):
         self._blood_type = world.candidates["blood_type"]
         self._departures = np.argsort(world.departure, kind="stable")
         self._listed = self._departed = self._changed = self._next_kidney = 0
-        self._returned: list[tuple[float, int, int]] = []  # a heap: departure, row, fate
+        # A heap: when they leave, row, which return it is, fate.
+        self._returned: list[tuple[float, int, int, int]] = []
         self._patients: dict[int, Patient] = {}
         centres = [Centre(self, number) for number in range(len(world.centre_acceptance))]
         lots = lots_of(world, tie_seed, lottery)
@@ -142,6 +143,9 @@ class Waitlist(mesa.Model):
 
     def _advance_to(self, time: float) -> None:
         """The list as it is at ``time``: who has come, who has left, who is active, who is back."""
+        for back in self.grafts.back_by(time):
+            self._list_new(back.time)  # who was listed before them stands before them
+            self._list_again(back.row, back.time, back.failed, back.antibodies)
         self._list_new(time)
         departure, order = self.world.departure, self._departures
         while self._departed < len(order) and departure[order[self._departed]] <= time:
@@ -151,12 +155,9 @@ class Waitlist(mesa.Model):
                 self._leave(row, float(departure[row]), cause)
             self._departed += 1
         self._change_status(time)
-        for back in self.grafts.back_by(time):
-            self._list_again(back.row, back.time, back.failed, back.antibodies)
         while self._returned and self._returned[0][0] <= time:
-            left, row, cause = heapq.heappop(self._returned)
-            latest = self.grafts.latest(row)
-            if latest and latest.fate == _WAITING and row in self._patients:
+            left, row, spell, cause = heapq.heappop(self._returned)
+            if row in self._patients and self.grafts.spell(row) == spell:
                 self._leave(row, left, cause)
 
     def _list_new(self, time: float) -> None:
@@ -200,7 +201,8 @@ class Waitlist(mesa.Model):
             world.parameters, world.seed, world.number, row, spell, health, float(effect[0])
         )
         self.grafts.listed(row, time, time + death)
-        heapq.heappush(self._returned, (time + years, row, int(_FATE_OF_DEPARTURE[cause])))
+        left_for = int(_FATE_OF_DEPARTURE[cause])
+        heapq.heappush(self._returned, (time + years, row, spell, left_for))
         self.groups[self._blood_type[row]].add(np.array([row]), np.ones(1, dtype=bool))
         self._patients[row] = Patient(self, row)
         self.counts["listed"] += 1
@@ -291,7 +293,7 @@ class Waitlist(mesa.Model):
             )
         detail = self.allocator.detail
         if detail and isinstance(detail.reference, Judge):
-            columns["claim"] = claims(detail.reference, self.world, self.candidates)[seen]
+            columns["claim"] = claims(detail.reference, self.world, Candidates(self.world))[seen]
         return pd.DataFrame(columns)
 
     def _decision_table(self) -> pd.DataFrame:

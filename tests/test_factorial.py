@@ -491,7 +491,7 @@ def test_whether_answers_are_drawn(text: str, drawn: bool):
         ("--factors", "mood"),
         ("--measures", "life_yaers"),
         ("--measures", "life_years:race=Blue"),
-        ("--measures", "transplant_count"),
+        ("--measures", "transplant_gini"),
         ("--measures", "ex_ante.gini_ex_post"),
         ("--mode", "argmin"),
         ("--workers", "-1"),

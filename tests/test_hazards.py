@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from populations import hazards
 from populations.formulae import kdri_from_kdpi
-from populations.hazards import BASELINE, GRID_YEARS, Health
+from populations.hazards import BAND_CENTRES, BASELINE, GRID_YEARS, Health
 
 # Mid-ages of recipients and mean survival at 1, 3, 5 years by age band: SRTR ADR 2023.
 DECEASED = {
@@ -77,7 +77,7 @@ def test_waiting_log_hazard_term_by_term(health, log_hazard):
 
 
 def log_ratio(health: Health, log_kdri: float) -> float:
-    return float(np.log(hazards.transplant_ratio(health, np.array([log_kdri])))[0])
+    return float(np.log(dying(health, log_kdri)[0]))
 
 
 # Each person against one of the same age without any of it, with a kidney of KDRI 1; a = 20.
@@ -121,10 +121,19 @@ def test_transplant_ratio_term_by_term(health, log_kdri, added):
     assert log_ratio(health, log_kdri) - log_ratio(REFERENCE, 0.0) == pytest.approx(added, abs=1e-9)
 
 
-def test_age_within_a_band_has_parkers_slope():
-    """0.035 waiting and 0.011 more with a transplant; KDRI 1, no diabetes: no interaction."""
-    older, younger = person(age=64, dialysis=2), person(age=51, dialysis=2)
-    assert log_ratio(older, 0.0) - log_ratio(younger, 0.0) == pytest.approx(13 * 0.046)
+@pytest.mark.parametrize("diabetes", [0, 1])
+def test_nobodys_hazard_jumps_on_a_birthday(diabetes):
+    """Nor falls much as they age; beyond the bands' centres the slope is Parker's 0.046 a year."""
+    ages = np.arange(18.0, 85.0, 0.01)
+    n = len(ages)
+    health = Health(ages, np.full(n, 3.0), np.full(n, diabetes), np.zeros(n, dtype=int))
+    for hazard in (hazards.deceased_donor_hazards, hazards.graft_hazards):
+        steps = np.diff(np.log(hazard(health, np.zeros(n), np.zeros(n))), axis=0)
+        assert np.abs(steps).max() < 0.002  # 0.01 years; a jump of a band is 0.2 and more
+    gained = hazards.life_years_gained(health, 0.2, 0.5)
+    assert np.abs(np.diff(gained)).max() < 0.01
+    old, older = (log_ratio(person(age=age, diabetes=0), 0.0) for age in (80, 84))
+    assert older - old == pytest.approx(4 * (0.035 + 0.011))
 
 
 def test_median_hazard_ratio_long_after_transplant():
@@ -211,7 +220,7 @@ def test_graft_failure_is_all_cause_graft_failure_less_death(band):
     }[band]
     grafts = np.diff([0.0, *-np.log(survival)]) / [1, 2, 2]
     deaths = np.diff([0.0, *-np.log(DECEASED[band][2:])]) / [1, 2, 2]
-    age = DECEASED[band][0] + 1.0
+    age = BAND_CENTRES[list(DECEASED).index(band)]
     mean_kdri = np.log(np.mean(RECIPIENTS[band][1]))
     yearly = failing(age, mean_kdri)
     assert yearly[[0, 1, 2, 3, 4]] == pytest.approx((grafts - deaths)[[0, 1, 1, 2, 2]], abs=9e-4)
@@ -333,8 +342,8 @@ def gain(health: Health, log_kdri: float = 0.0, multiplier: float = 0.62) -> flo
 def test_life_years_gained_by_hand():
     health = person(age=58, dialysis=3, diabetes=0, prior=0)
     without = 0.035 * 0.62 * math.exp(0.035 * 33 + 0.122 * math.log(4))
-    first_five_years = (0.0376 + 2 * 0.0288 + 2 * 0.0515) / 5
-    with_kidney = first_five_years * math.exp(log_ratio(health, 0.2))
+    years = dying(health, 0.2)
+    with_kidney = (years[0] + 2 * years[1] + 2 * years[3]) / 5
     expected = [(1 - math.exp(-10 * h)) / h for h in (with_kidney, without)]
     assert gain(health, 0.2) == pytest.approx(expected[0] - expected[1], rel=1e-9)
 

@@ -109,7 +109,7 @@ def test_published_graft_survival_comes_back(band):
         health, kdri, none, none, rng.exponential(size=n), rng.exponential(size=n)
     )
     for years, with_graft, alive in zip((1, 3, 5), graft, patient, strict=True):
-        assert (np.minimum(failure, death) > years).mean() == pytest.approx(with_graft, abs=0.009)
+        assert (np.minimum(failure, death) > years).mean() == pytest.approx(with_graft, abs=0.012)
         assert -0.025 < (death > years).mean() - alive < 0.005
 
 

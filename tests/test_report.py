@@ -216,7 +216,7 @@ def contrast(one: str, other: str) -> float:
         ("human is not told apart as the fairest or the least fair by any.", ""),
         ("Most opposed are “inequality of chances” and “deaths while waiting”: of their orders of "
          "the policies, Kendall's tau (1 the same order, -1 the reverse) is -0.91.", "exploratory"),
-        ("How many are transplanted is hardly a result of a policy", ""),
+        ("How many are transplanted hangs on the kidneys", ""),
     ],
 )  # fmt: skip
 def test_what_is_said(page: Page, said: str, kind: str) -> None:

@@ -400,7 +400,7 @@ def invoke(*arguments: str) -> tuple[int, str, str]:
         (["--trajectories", "1"], "2 or more"),
         (["--top", "7"], "expected 1 to 6"),
         (["--sobol", "waiting.lvl"], "varies nowhere"),
-        (["--measure", "transplant_count"], "no outcome"),
+        (["--measure", "transplant_gini"], "no outcome"),
         (["--measure", "ex_ante.gini_ex_post"], "no outcome"),
         (["--measure", "systemic_exclusion.independent"], "no outcome"),
         (["--measure", "life_yeers"], "did you mean 'life_years'"),

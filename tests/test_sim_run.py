@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.davidson import Band
 from policies.forced import force
 from policies.human import human, human_assembly
 from policies.protocol import Choice
@@ -17,6 +18,7 @@ from populations.presets import load_population
 from populations.schema import SCHEMA
 from populations.world import DEPARTURES, World, make_world
 from sim.agents import Patient
+from sim.detail import Detail
 from sim.lots import LOTTERIES
 from sim.record import FATES, TABLES, Record
 from sim.waitlist import Waitlist, simulate
@@ -276,3 +278,83 @@ def test_no_kidney_means_no_decision() -> None:
     assert len(record.decisions) == len(record.offers) == 0
     assert "transplanted" not in set(record.fates["fate"])
     assert_conserved(record, bare)
+
+
+@cache
+def long_record() -> Record:
+    """Long enough that some come back to the list twice."""
+    return simulate(world(1, 30.0, 0, "relisting.share=1"), Points())
+
+
+def test_people_come_back_more_than_once_and_leave_when_it_is_their_time() -> None:
+    record = long_record()
+    returns = record.returns
+    assert returns["candidate"].duplicated().any()
+    assert_conserved(record, world(1, 30.0, 0, "relisting.share=1"))
+    death = record.fates["death"].to_numpy()
+    died = returns[returns["fate"] == "died"]
+    assert len(died) > 5
+    np.testing.assert_array_equal(died["exit"], death[died["candidate"]])
+    later = returns.sort_values("listed").groupby("candidate")
+    for _, mine in later:
+        assert (mine["listed"].to_numpy()[1:] > mine["graft_failure"].to_numpy()[:-1]).all()
+        assert (mine["fate"].iloc[:-1] == "transplanted").all()
+    assert (returns["listed"] < death[returns["candidate"]]).all()
+
+
+def test_a_match_run_is_in_order_of_listing_with_those_who_came_back() -> None:
+    class Looks:
+        name = "looks"
+        returned = 0
+
+        def choose(self, match) -> Choice:
+            assert (np.diff(match["waiting_years"]) <= 0).all()
+            self.returned += int(match["returned"].sum())
+            return Points().choose(match)
+
+    looks = Looks()
+    simulate(world(1, 12.0, 0, "relisting.share=1"), looks)
+    assert looks.returned > 0
+
+
+def test_a_claim_is_as_at_first_listing_whoever_came_back() -> None:
+    class Judges:
+        name = "cPRA"
+
+        def choose(self, match) -> Choice:
+            return Lottery().choose(match)
+
+        def judge(self, a, b) -> np.ndarray:
+            higher = a["cpra"] + 50.0 * a["prior_transplant"]
+            share = 1.0 / (1.0 + np.exp(b["cpra"] + 50.0 * b["prior_transplant"] - higher))
+            return np.stack([share, 1.0 - share, np.zeros_like(share)], axis=1)
+
+    w = world(1, 12.0, 0, "relisting.share=1")
+    detail = Detail(Judges(), lambda p, q: (0.0, 0.0, 0.0, q > 0))
+    records = [simulate(w, policy, detail=detail) for policy in (Points(), Lottery())]
+    assert all(len(record.returns) for record in records)
+    np.testing.assert_array_equal(*(record.candidates["claim"] for record in records))
+
+
+def test_a_band_is_used_up_in_order_before_the_policy_is_asked_again() -> None:
+    """Taking the coin away changes who is first among the tied, not whom a refusal passes to."""
+    w = world()
+    band = Band("band", human(), 0.3)
+    for mode in ("first_listed", "last_listed"):
+        forced = force(band, mode)
+        seen = 0
+
+        class Compares:
+            name = "compares"
+
+            def choose(self, match) -> Choice:
+                nonlocal seen
+                choice = forced.choose(match)  # noqa: B023
+                order = [*choice.slots.tolist(), *choice.then.tolist()]
+                tied = match.slots[band.tied(match)].tolist()
+                assert order == (tied if mode == "first_listed" else tied[::-1])  # noqa: B023
+                seen += len(tied) > 1
+                return choice
+
+        simulate(w, Compares())
+        assert seen > 5

@@ -439,7 +439,8 @@ def test_effects_of_centres():
         for name in ("centre_waiting", "centre_survival", "centre_acceptance")
     ]
     assert np.var(effects, axis=1) == pytest.approx([0.04, 0.05, 0.40], rel=0.06)
-    assert np.mean(effects, axis=1) == pytest.approx([0, 0, 0], abs=0.02)
+    assert np.exp(effects[:2]).mean(axis=1) == pytest.approx([1, 1], abs=0.02)  # hazards
+    assert np.mean(effects[2]) == pytest.approx(0, abs=0.02)
     expected = [[1, 0.12, 0], [0.12, 1, 0], [0, 0, 1]]
     assert np.corrcoef(effects) == pytest.approx(np.array(expected), abs=0.03)
 

@@ -14,13 +14,12 @@ from experiments.report.wording import GROUPINGS, wording
 from measures.registry import MEASURES
 
 FEW_WORLDS = 10  # under which intervals are called rough (A)
-_INVARIANT = "transplant_count"
 
 
 def number_of_transplants(found: Found) -> list[Finding]:
-    """That the number of transplants is no finding, with the numbers."""
+    """How many were transplanted, and that policies can hardly change it."""
     rows = [
-        found.row("levels", arm=arm, measure=_INVARIANT, grouping="all", group="all")
+        found.row("levels", arm=arm, measure="transplant_count", grouping="all", group="all")
         for arm in found.file.arms
     ]
     known = [row for row in rows if row is not None and np.isfinite(row["value"])]
@@ -31,8 +30,8 @@ def number_of_transplants(found: Found) -> list[Finding]:
         for row in known
     ]
     opening = (
-        "How many are transplanted is hardly a result of a policy: while people wait, the kidneys "
-        "decide it. People transplanted in one world, on average: "
+        "How many are transplanted hangs on the kidneys; policies change it only by how many are "
+        "declined too often. People transplanted in one world, on average: "
     )
     return [Finding((opening, *join(items), "."))]
 
