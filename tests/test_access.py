@@ -33,6 +33,7 @@ def queue(seed: int, n: int, effect=lambda people: 0.0, rate: float = 0.3) -> Re
             columns[name] = np.array(attribute.levels)[drawn]
         else:
             columns[name] = own.uniform(attribute.low, min(attribute.high, 90.0), n)
+    columns["dialysis_start"] = columns["listed"] - columns["dialysis_years"]
     people = pd.DataFrame(columns)
     wait = rng.exponential(1 / (rate * np.exp(effect(people))), n)
     other, end = rng.exponential(1 / 0.2, n), YEARS - people["listed"]
@@ -73,7 +74,7 @@ def cohorts(record: Record) -> pd.DataFrame:
             row = person[list(access.ATTRIBUTES)].to_dict()
             waited = start - person["listed"]
             row["age"] += waited
-            row["dialysis_years"] += waited if row["dialysis_years"] else 0.0
+            row["dialysis_years"] = max(start - person["dialysis_start"], 0.0)
             row["cpra"] = np.log(1 - row["cpra"] / 100)
             row |= {"year": year, "py": end - start}
             row["had"] = int(fate["fate"] == "transplanted" and fate["exit"] == end)
@@ -84,7 +85,7 @@ def cohorts(record: Record) -> pd.DataFrame:
 @pytest.mark.parametrize("held", [access.POLICY_INTENDED, (), ("cpra", "race", "age")])
 def test_spread_against_a_regression_by_formula(held: tuple[str, ...]) -> None:
     record = queue(11, 500, planted)
-    record.candidates.loc[:99, "dialysis_years"] = 0.0
+    record.candidates.loc[:99, "dialysis_start"] += 8.0  # some begin after they are listed
     table = cohorts(record)
     terms = [f"C({name})" if name in LEVELS else name for name in access.ATTRIBUTES]
     fitted = smf.glm(
@@ -260,7 +261,9 @@ def test_undefined_without_enough_to_go_by() -> None:
     )
     assert undefined(nobody) == "nobody on the list"
     assert "needs 5 transplants for each coefficient" in undefined(queue(6, 60))
-    one_of_two = hand_made(4.0, exit=[1.0, 4.0], fate=["transplanted", "waiting"])
+    never = [np.inf, np.inf]
+    fates = ["transplanted", "waiting"]
+    one_of_two = hand_made(4.0, exit=[1.0, 4.0], fate=fates, dialysis_start=never)
     assert undefined(one_of_two).endswith("coefficient, and there are 1 for 1")
     for n in (2, 5, 11):
         assert "needs 5 transplants" in undefined(queue(8, n, rate=5.0))
