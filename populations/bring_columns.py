@@ -15,7 +15,6 @@ from populations.schema import SCHEMA
 
 Kind = Literal["number", "level", "time", "place", "antigen", "text"]
 DAYS_PER_YEAR = 365.25
-ADULT = 18.0  # years; every hazard of the model is of adults
 LOCI = ("a", "b", "dr")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)

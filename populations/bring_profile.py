@@ -7,9 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from populations.bring import covered_by, sheet_of, times_of
-from populations.bring_columns import ADULT, CANDIDATES, Column
+from populations.bring_columns import CANDIDATES, Column
 from populations.bring_read import Sheet, shown
 from populations.parameters import Parameters
+from populations.schema import ADULT
 
 _FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet may run
 _MOST_LEVELS = 8  # listed with their counts

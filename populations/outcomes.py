@@ -183,8 +183,8 @@ def graft_course(
 
     What is left of the draw behind survival when the graft fails runs on at the hazard of
     dialysis, at the age of the failure. The published hazards of death hold deaths after a failure
-    too, so these count twice: patients' survival at five years is 1 to 2 points below that
-    published, graft survival is as published.
+    too, so these count twice: patients' survival comes out lower than published. By how much, for
+    whom, is in the validation.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from populations.hla import draw_hla, draw_unacceptable
 from populations.parameters import Parameters
-from populations.schema import AGE_BANDS, age_band
+from populations.schema import ADULT, AGE_BANDS, age_band
 
 Floats = NDArray[np.float64]
 Streams = Callable[[str], np.random.Generator]
@@ -116,7 +116,7 @@ def draw_people(
     n = len(since)
     p = parameters
     race = filled(given, "race", draw_category(streams("race"), n, p.race.shares))
-    age = filled(given, "age", _ages(p, streams("age"), race))
+    age = filled(given, "age", _ages(p, streams("age"), race, waited))
     band = age_band(age)
     diabetes = np.asarray(p.diabetes.share_by_age)[band]
     diabetes = diabetes * relative(p.diabetes.ratio_by_race, p.race.shares)[race]
@@ -154,8 +154,13 @@ def _yes(rng: np.random.Generator, probability: Floats) -> NDArray[np.int8]:
     return (rng.random(len(probability)) < probability).astype(np.int8)
 
 
-def _ages(p: Parameters, rng: np.random.Generator, race: NDArray[np.int8]) -> Floats:
-    """Ages shifted by race, then mapped rank by rank so that ``shares`` hold for all together."""
+def _ages(
+    p: Parameters, rng: np.random.Generator, race: NDArray[np.int8], waited: Floats
+) -> Floats:
+    """Ages shifted by race, then mapped rank by rank so that ``shares`` hold for all together.
+
+    The few who would have been listed as children are as much older as they have to be.
+    """
     edges, shift = np.asarray(p.age.edges), np.asarray(p.age.shift_by_race)
     cumulative = np.concatenate([[0.0], np.cumsum(p.age.shares)])
     cumulative /= cumulative[-1]
@@ -166,7 +171,10 @@ def _ages(p: Parameters, rng: np.random.Generator, race: NDArray[np.int8]) -> Fl
     )
     age = np.interp(np.interp(shifted, knots, below), cumulative, edges)
     age = np.minimum(age, np.nextafter(edges[-1], -np.inf))
-    return np.asarray(np.floor(age) if p.age.whole_years else age)
+    least = np.minimum(ADULT, edges[0]) + waited
+    if p.age.whole_years:
+        age, least = np.floor(age), np.ceil(least)
+    return np.asarray(np.maximum(age, least))
 
 
 def _dependents(p: Parameters, rng: np.random.Generator, band: NDArray[np.int8]) -> Floats:

@@ -92,6 +92,7 @@ SCHEMA: dict[str, Attribute] = {
     )
 }
 
+ADULT = 18.0  # years; every hazard of the model is of adults
 AGE_BANDS: tuple[str, ...] = ("18-34", "35-49", "50-64", "65+")
 _BAND_STARTS = np.array([35.0, 50.0, 65.0])
 

@@ -606,3 +606,9 @@ def test_small_worlds_of_any_seed_are_in_order(seed, number, years, rate):
     assert world(*rates, seed=seed, number=number, years=years, preset="teaching").digest() == (
         w.digest()
     )
+
+
+@pytest.mark.parametrize("preset", ["us-opo", "survey"])
+def test_nobody_was_listed_as_a_child(preset):
+    c = world(preset=preset).candidates
+    assert (c["age"] >= 18.0 - 1e-9).all() and (c["listed"] < -5).any()

@@ -394,8 +394,9 @@ def churn(found: Found, arm: str) -> list[Finding]:
     if not np.isfinite(share.value):  # of no transplants at all
         return [Finding((*parts, mean_of(gained, lost), "."), "exploratory")]
     parts += ["; together ", share, " of all transplants of both", mean_of(gained, lost, share)]
-    chance = mean_cell(found.rows("floor", arm=against, what="churn"), "floor", "share", ".1%")
-    if np.isfinite(chance.value):
+    floor = found.rows("floor", arm=against, what="churn")  # none from one tie seed
+    chance = None if floor.empty else mean_cell(floor, "floor", "share", ".1%")
+    if chance is not None and np.isfinite(chance.value):
         parts += [
             f". Between two runs of {against} that differ by lottery tickets alone it is ",
             chance,
