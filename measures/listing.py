@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from measures.rates import PER
+from measures.rates import PER, garwood
 from measures.registry import measure
 from measures.survival import clopper_pearson
 from measures.table import column, groups, mean_rows, tidy, totals
 from sim.record import Record
+
+CPRA_BANDS: tuple[str, ...] = ("0-19", "20-79", "80-97", "98", "99", "100")
+_CPRA_STARTS = np.array([20.0, 80.0, 98.0, 99.0, 100.0])  # whole percents
 
 
 @measure(
@@ -50,6 +53,41 @@ def inactive_status(record: Record, by: str | None = None) -> pd.DataFrame:
     for row in found:
         row["note"] = "" if row["denominator"] else "no person-years"
     return tidy([*rows, *found])
+
+
+@measure(
+    formula="100 * transplants / person-years on the list of those whose cPRA, rounded to a whole "
+    "percent, is in the band; exact Poisson interval",
+    unit="per 100 person-years",
+    direction="none",
+    discipline="transplant policy (OPTN, SRTR)",
+    protects="the sensitised, whom few kidneys suit",
+    cannot_see="how few kidneys suit whom within a band: at 99.99 % they are fifty times fewer than "
+    "at 99.5 %; people back on the list; how many more would be found beyond a population that is "
+    "smaller than a nation",
+    source="bands of US kidney allocation: Gebel 2016 compares 98, 99 and 100 % (R)",
+    by="never",
+)
+def access_by_cpra(record: Record) -> pd.DataFrame:
+    """Deceased-donor transplants per 100 person-years by sensitisation at first listing.
+
+    A row ``access_by_cpra.BAND`` for each of ``CPRA_BANDS``; ``numerator`` transplants,
+    ``denominator`` person-years.
+    """
+    whole = np.floor(column(record.candidates, "cpra") + 0.5)  # halves up, as allocation points do
+    codes = np.searchsorted(_CPRA_STARTS, whole, side="right")
+    waited = column(record.fates, "exit") - column(record.fates, "entry")
+    given = np.asarray(record.fates["fate"]) == "transplanted"
+    years, count = (totals(each, codes, len(CPRA_BANDS)) for each in (waited, given))
+    rows = []
+    for band, n, time, low, high in zip(CPRA_BANDS, count, years, *garwood(count), strict=True):
+        row = {"measure": f"access_by_cpra.{band}", "numerator": n, "denominator": time}
+        if time > 0:
+            row |= {"value": PER * n / time, "low": PER * low / time, "high": PER * high / time}
+        else:
+            row["note"] = "no person-years"
+        rows.append(row)
+    return tidy(rows)
 
 
 @measure(

@@ -431,3 +431,27 @@ def test_shares_of_a_simulated_history_are_shares(simulated: Record) -> None:
             assert frame["value"].dropna().between(0, 1).all(), name
             assert (frame["low"].isna() | (frame["low"] <= frame["value"])).all(), name
             assert (frame["high"].isna() | (frame["high"] >= frame["value"])).all(), name
+
+
+def test_access_by_cpra_rounds_as_allocation_does() -> None:
+    cpra = [0.0, 19.49, 19.5, 97.5, 98.49, 98.5, 99.5, 100.0]
+    record = hand_made(
+        4.0,
+        exit=[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0],
+        fate=["transplanted", "died", "transplanted", "waiting"] * 2,
+        cpra=cpra,
+    )
+    found = listing.access_by_cpra(record).set_index("measure")
+    per_band = found.rename(lambda name: name.removeprefix("access_by_cpra."))
+    assert per_band["denominator"].to_dict() == {
+        "0-19": 3.0,
+        "20-79": 3.0,
+        "80-97": 0.0,
+        "98": 5.0,
+        "99": 2.0,
+        "100": 7.0,
+    }
+    assert per_band["numerator"].tolist() == [1, 1, 0, 1, 0, 1]
+    assert per_band["value"]["98"] == pytest.approx(20.0)
+    assert per_band["low"]["98"] < 20.0 < per_band["high"]["98"]
+    assert np.isnan(per_band["value"]["80-97"])
