@@ -62,7 +62,7 @@ def inactive_status(record: Record, by: str | None = None) -> pd.DataFrame:
     direction="none",
     discipline="transplant policy (OPTN, SRTR)",
     protects="the sensitised, whom few kidneys suit",
-    cannot_see="how few kidneys suit whom within a band: at 99.99 % they are fifty times fewer than "
+    cannot_see="how few kidneys suit whom within a band: at 99.99 % fifty times fewer than "
     "at 99.5 %; people back on the list; how many more would be found beyond a population that is "
     "smaller than a nation",
     source="bands of US kidney allocation: Gebel 2016 compares 98, 99 and 100 % (R)",
