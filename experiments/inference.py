@@ -43,7 +43,7 @@ class Question(NamedTuple):
 # is ours (A): few, each somebody's question, none that a policy cannot change.
 DECLARED: tuple[Question, ...] = (
     Question("mortality_rate", reason="deaths on the list"),
-    Question("life_years", reason="what kidneys are for; the number of transplants is given"),
+    Question("life_years", reason="what kidneys are for; the number of transplants hardly differs"),
     Question("ex_ante.determinism", reason="who is left without a chance when no lots are drawn"),
     *(
         Question("transplant_rate_ratio", grouping, group, why)

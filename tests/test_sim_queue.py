@@ -5,52 +5,27 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy.special import hyp1f1
 
+from experiments.validation.queue import (
+    ARRIVALS,
+    KIDNEYS,
+    LEAVING,
+    WARM_UP,
+    YEARS,
+    idle,
+    mean_length,
+    queue,
+)
 from policies.rules import FirstCome, Lottery
-from populations.presets import load_population
-from populations.world import World, make_world
 from sim.record import Record
 from sim.waitlist import simulate
 
-ARRIVALS, KIDNEYS, LEAVING = 30.0, 27.0, 0.5
-YEARS, WARM_UP, WORLDS = 40.0, 8.0, 12
-
-
-@cache
-def queue(number: int, years: float = YEARS) -> World:
-    """One blood group, no antibodies, no refusals: an M/M/1 queue with impatience."""
-    overrides = [
-        "list.initial=0",
-        f"arrivals.per_year={ARRIVALS}",
-        f"kidneys.per_year={KIDNEYS}",
-        "kidneys.per_donor=1",
-        "kidneys.blood_type=[1, 0, 0, 0]",
-        "blood_type.shares=[1, 0, 0, 0]",
-        "waiting.level=0",
-        "waiting.too_sick_ratio=0",
-        "waiting.living_donor_per_year=0",
-        f"waiting.other_per_year={LEAVING}",
-        "cpra.edges=[0, 1e-9, 51, 85, 100]",
-        "cpra.shares=[1, 0, 0, 0]",
-        "acceptance.intercept=900",
-        "status.inactive_at_listing=0",
-        "status.inactivation=0",
-        "relisting.share=0",
-    ]
-    parameters = load_population("teaching", overrides).parameters
-    return make_world(parameters, 7, number, years)
+WORLDS = 12
 
 
 @cache
 def records(policy: type) -> list[Record]:
     return [simulate(queue(number), policy()) for number in range(WORLDS)]
-
-
-def mean_length(record: Record) -> float:
-    entry, end = record.fates["entry"], record.fates["exit"]
-    waited = np.maximum(end - entry.clip(lower=WARM_UP), 0.0)
-    return float(waited.sum() / (YEARS - WARM_UP))
 
 
 def assert_near(samples: list[float], expected: float) -> None:
@@ -59,7 +34,7 @@ def assert_near(samples: list[float], expected: float) -> None:
     assert abs(np.mean(samples) - expected) < 4 * error
 
 
-IDLE = 1.0 / hyp1f1(1.0, 1.0 + KIDNEYS / LEAVING, ARRIVALS / LEAVING)  # P(nobody waits)
+IDLE = idle()
 LENGTH = (ARRIVALS - KIDNEYS * (1.0 - IDLE)) / LEAVING
 
 
