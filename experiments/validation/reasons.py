@@ -15,8 +15,8 @@ _REPORTS = (
     "report for those listed 2018-20: no one level of supply meets both"
 )
 _RECIPIENTS = (
-    "published recipients are taken to have the same shares of diabetes and the same kidneys at "
-    "all ages; here old ones are oftener diabetic and get poorer kidneys, young ones the reverse"
+    "survival is fitted by age; here poor kidneys go to the old, good ones to the young, and "
+    "published figures are of 2000-15 and of kidneys of which both were used"
 )
 _TYPES = (
     "blood types come from two sources, candidates' from the list of 2019, donors' from Saidman "
@@ -72,8 +72,9 @@ REASONS: dict[str, str] = {
 
 # Of the change of December 2014, likewise.
 REASONS_OF_CHANGE: dict[str, str] = {
-    "transplant rate": "of the list at the start, years listed and years on dialysis are drawn "
-    "apart, so that counting these instead of those changes the order more than it did; the source "
+    "transplant rate": "of the list at the start, years listed and years on dialysis go together "
+    "by an assumed correlation alone, and years on dialysis differ by race more than years listed, "
+    "so that counting these instead of those changes the order more than it did; the source "
     "adjusts for other attributes",
     "transplant rate, blood type": _TYPES,
     "transplants per 100 person-years": f"few candidates, and who they are is assumed; {_ISLAND}",
