@@ -26,6 +26,7 @@ MOST_BYTES = 200_000_000
 MOST_ROWS = 1_000_000
 SHOWN = 10  # problems that an error lists; the profile has them all
 OLDEST = 100.0  # years; the range of the schema's age
+_NOT_KNOWN = {"NA", "NaN", "nan"}  # as R and pandas write a blank
 
 
 class Problem(NamedTuple):
@@ -192,7 +193,7 @@ def _table(
                 right = f"{len(cells)} cells: expected {len(header)}, as in the first line"
                 problems.append(Problem(line, "", "", right))
             else:
-                rows.append(cells)
+                rows.append(["" if cell in _NOT_KNOWN else cell for cell in cells])
                 lines.append(line)
             if len(rows) > MOST_ROWS:
                 raise InputError(f"{path}: more than {MOST_ROWS:,} rows: expected at most that")
