@@ -26,7 +26,7 @@ MOST_BYTES = 200_000_000
 MOST_ROWS = 1_000_000
 SHOWN = 10  # problems that an error lists; the profile has them all
 OLDEST = 100.0  # years; the range of the schema's age
-_NOT_KNOWN = {"NA", "NaN", "nan"}  # as R and pandas write a blank
+_NOT_KNOWN = {"NA"}  # as R writes a blank
 
 
 class Problem(NamedTuple):
