@@ -17,7 +17,7 @@ from populations.presets import load_population
 from populations.world import make_world
 from sim.waitlist import simulate
 
-POLICIES = ("first-come", "points", "lottery", "human")
+POLICIES = ("first-come", "points", "us-kas-2021", "lottery", "human")
 
 
 def timed[T](work: Callable[[], T]) -> tuple[T, float]:
