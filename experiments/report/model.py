@@ -29,6 +29,7 @@ def _fitted(tokens: list[Token]) -> Iterator[Token]:
         if token.type == "th_open":
             token.attrSet("scope", "col")
         if token.type == "table_open":
+            token.attrSet("class", "words")
             caption = escape(f"{heading}: {said or _column(tokens[place:])}")
             yield _html(f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}">\n')
             yield token
