@@ -332,9 +332,11 @@ def _print_flags(results: Results, console: Console) -> None:
     unsourced = [
         key for key, origin in results.population.origins.items() if origin.tag in ("M", "A")
     ]
+    described = results.population.description  # says what stands in for what is not known
     console.print(
-        f"{len(unsourced)} of {len(results.population.origins)} population figures are outright "
-        f"assumptions or from memory: see `equipoise populations {results.study.population}`.",
+        f"{results.population.name}: {described}. {len(unsourced)} of "
+        f"{len(results.population.origins)} population figures are outright assumptions or from "
+        f"memory: see `equipoise populations {results.study.population}`.",
         style="yellow",
         markup=False,
     )
