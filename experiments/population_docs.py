@@ -7,7 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from populations.bring_columns import CANDIDATES, DONORS, LOCI, Column, locus_antigens
+from populations.bring_columns import CANDIDATES, DONORS, Column, locus_antigens
+from populations.hla import LOCI
 from populations.presets import PRESETS, Origin, load_population, preset_names
 
 PAGE = Path(__file__).parents[1] / "docs" / "populations.md"

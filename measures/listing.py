@@ -9,6 +9,7 @@ from measures.rates import PER, garwood
 from measures.registry import measure
 from measures.survival import clopper_pearson
 from measures.table import column, groups, mean_rows, tidy, totals
+from populations.schema import nearest_percent
 from sim.record import Record
 
 CPRA_BANDS: tuple[str, ...] = ("0-19", "20-79", "80-97", "98", "99", "100")
@@ -74,7 +75,7 @@ def access_by_cpra(record: Record) -> pd.DataFrame:
     A row ``access_by_cpra.BAND`` for each of ``CPRA_BANDS``; ``numerator`` transplants,
     ``denominator`` person-years.
     """
-    whole = np.floor(column(record.candidates, "cpra") + 0.5)  # halves up, as allocation points do
+    whole = nearest_percent(column(record.candidates, "cpra"))
     codes = np.searchsorted(_CPRA_STARTS, whole, side="right")
     waited = column(record.fates, "exit") - column(record.fates, "entry")
     given = np.asarray(record.fates["fate"]) == "transplanted"

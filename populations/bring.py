@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from populations.bring_columns import CANDIDATES, DONORS, LOCI, Column
+from populations.bring_columns import CANDIDATES, DONORS, Column
 from populations.bring_read import Sheet, read_sheet
 from populations.errors import InputError
+from populations.hla import LOCI
 from populations.parameters import Parameters
 from populations.people import Floats, Given, Known, Streams
 

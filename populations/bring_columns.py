@@ -10,12 +10,11 @@ from datetime import date
 from typing import Literal
 
 from populations.errors import did_you_mean
-from populations.hla import ANTIGENS, LOCUS_BITS
+from populations.hla import ANTIGENS, LOCI, LOCUS_BITS
 from populations.schema import SCHEMA
 
 Kind = Literal["number", "level", "time", "place", "antigen", "text"]
 DAYS_PER_YEAR = 365.25
-LOCI = ("a", "b", "dr")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from populations.bring_columns import CANDIDATES, LOCI, Column, parse, unknown_column
+from populations.bring_columns import CANDIDATES, Column, parse, unknown_column
 from populations.errors import InputError
+from populations.hla import LOCI
 from populations.schema import ADULT
 
 Floats = NDArray[np.float64]

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from populations.errors import InputError
-from populations.schema import SCHEMA
+from populations.schema import SCHEMA, nearest_percent
 
 Floats = NDArray[np.float64]
 
@@ -297,7 +297,7 @@ def cpra_points(cpra: ArrayLike) -> Floats:
     """
     limits = SCHEMA["cpra"]
     percent = _checked("cPRA points", "cpra", cpra, limits.low, limits.high)
-    whole = np.floor(percent + 0.5)
+    whole = nearest_percent(percent)
     return np.asarray(_CPRA_POINTS[np.searchsorted(_CPRA_STARTS, whole, side="right") - 1])
 
 

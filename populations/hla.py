@@ -38,7 +38,7 @@ Locus = Literal["a", "b", "dr"]
 Masks = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
-_LOCI: tuple[Locus, ...] = ("a", "b", "dr")
+LOCI: tuple[Locus, ...] = ("a", "b", "dr")
 _MILLION = 1_000_000
 _CHUNK = 1024  # people at a time: people x haplotypes take 2 MB
 _NEVER = np.uint8(255)  # the place of one's own antigens in the random order
@@ -51,17 +51,17 @@ def _read_haplotypes() -> tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.in
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     names = tuple(
         name
-        for locus in _LOCI
+        for locus in LOCI
         for name in sorted({row[locus] for row in rows}, key=lambda name: int(name.lstrip("ABDR")))
     )
-    places = np.array([[names.index(row[locus]) for locus in _LOCI] for row in rows])
+    places = np.array([[names.index(row[locus]) for locus in LOCI] for row in rows])
     return names, places, np.array([round(float(row["frequency"]) * _MILLION) for row in rows])
 
 
 ANTIGENS, _PLACES, _COUNTS = _read_haplotypes()
 _BITS: Masks = np.uint64(1) << np.arange(len(ANTIGENS), dtype=np.uint64)
 LOCUS_BITS: dict[str, np.uint64] = {
-    locus: np.bitwise_or.reduce(_BITS[_PLACES[:, j]]) for j, locus in enumerate(_LOCI)
+    locus: np.bitwise_or.reduce(_BITS[_PLACES[:, j]]) for j, locus in enumerate(LOCI)
 }
 _HAPLOTYPES: Masks = np.bitwise_or.reduce(_BITS[_PLACES], axis=1)
 _CUMULATED = np.cumsum(_COUNTS)

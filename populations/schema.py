@@ -100,3 +100,8 @@ _BAND_STARTS = np.array([35.0, 50.0, 65.0])
 def age_band(age: NDArray[np.floating]) -> NDArray[np.int8]:
     """Code of the age band (index into ``AGE_BANDS``) of each age in years, shape (n,)."""
     return np.searchsorted(_BAND_STARTS, age, side="right").astype(np.int8)
+
+
+def nearest_percent(percent: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Percents rounded to whole ones, halves up, as allocation reads a cPRA; shape (n,)."""
+    return np.floor(percent + 0.5)

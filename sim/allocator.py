@@ -203,12 +203,12 @@ def _problem(choice: Choice, match: Match) -> str:
             return f"slots = {slots}: expected EVERY_SLOT or an array"
         expected = len(match.mask)
     else:
-        if not _names_candidates(slots, match.mask):
+        if not _of_the_run(slots, match.mask) or (slots[1:] <= slots[:-1]).any():
             return "slots must be whole numbers, ascending, each a slot of this match run"
         expected = len(slots)
     if chances.shape != (expected,) or expected == 0:
         return f"chances must have shape ({expected},), one or more; got {chances.shape}"
-    if choice.then is not None and not _follow(choice.then, match.mask):
+    if choice.then is not None and not _of_the_run(choice.then, match.mask):
         return "then must be whole numbers, each a slot of this match run"
     if expected == 1:
         total = low = float(chances[0])
@@ -219,21 +219,13 @@ def _problem(choice: Choice, match: Match) -> str:
     return ""
 
 
-def _follow(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:
-    if slots.dtype.kind != "i" or slots.ndim != 1:
-        return False
-    inside = len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(mask))
-    return bool(inside and mask[slots].all())
-
-
-def _names_candidates(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:
+def _of_the_run(slots: NDArray[np.intp], mask: NDArray[np.bool_]) -> bool:
     if slots.dtype.kind != "i" or slots.ndim != 1:
         return False
     if len(slots) == 1:  # most choices of most rules
         return bool(0 <= slots[0] < len(mask) and mask[slots[0]])
-    if (slots[1:] <= slots[:-1]).any():
-        return False
-    return len(slots) == 0 or bool(slots[0] >= 0 and slots[-1] < len(mask) and mask[slots].all())
+    inside = len(slots) == 0 or (slots.min() >= 0 and slots.max() < len(mask))
+    return bool(inside and mask[slots].all())
 
 
 class Decision(NamedTuple):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from populations.geography import cold_hours
 from populations.hazards import cold_time_effect, mismatch_effect
-from populations.hla import Locus, mismatches
+from populations.hla import LOCI, mismatches
 from populations.outcomes import graft_course
 from populations.streams import pair_uniform, stream
 from populations.world import World
@@ -111,10 +111,10 @@ class Grafts:
         hours = cold_hours(world.parameters, distances(world, kidneys, rows), offers)
         on_death = cold_time_effect(hours) + world.centre_survival[centre]
         own, donor = world.candidates["hla"][rows], world.kidneys["hla"][kidneys]
-        on_graft = on_death + mismatch_effect(*(mismatches(donor, own, at) for at in _LOCI))
+        on_graft = on_death + mismatch_effect(*(mismatches(donor, own, at) for at in LOCI))
         failure, death = graft_course(
             self._candidates.health(rows, times),
-            world.log_kdri()[kidneys],
+            self._candidates.log_kdri[kidneys],
             on_death,
             on_graft,
             *self._draws(rows),
@@ -158,9 +158,6 @@ class Grafts:
         )
         table["fate"] = pd.Categorical.from_codes(table["fate"], list(FATES))
         return table
-
-
-_LOCI: tuple[Locus, ...] = ("a", "b", "dr")
 
 
 def distances(

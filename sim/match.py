@@ -11,7 +11,7 @@ from policies.protocol import FURTHER, Chances, Kidney
 from populations.errors import InputError
 from populations.formulae import epts_percent, epts_raw, kdri_from_kdpi
 from populations.hazards import Health, life_years_gained
-from populations.hla import Locus, cpra, mismatches
+from populations.hla import LOCI, Locus, cpra, mismatches
 from populations.schema import Columns
 from populations.world import World
 from sim.store import Mask, Pool, Rows, Subset
@@ -21,9 +21,7 @@ Gather = Callable[[NDArray[Any]], NDArray[Any]]
 _RETURN_CHANGES = ("listed", "dialysis_start", "prior_transplant", "unacceptable", "cpra", "epts")
 _MISMATCHES: dict[str, Locus | None] = {
     "mismatches": None,
-    "mismatches_a": "a",
-    "mismatches_b": "b",
-    "mismatches_dr": "dr",
+    **{f"mismatches_{locus}": locus for locus in LOCI},
 }
 
 
@@ -61,7 +59,7 @@ class Candidates:
         }
         self._kidneys = world.kidneys
         self._geography = world.geography
-        self._log_kdri = world.log_kdri()
+        self.log_kdri = world.log_kdri()
         waiting = world.parameters.waiting
         self._waiting_multiplier = waiting.level * (1.0 + waiting.too_sick_ratio)
         self.unacceptable = self._columns["unacceptable"]
@@ -91,7 +89,7 @@ class Candidates:
             raw = epts_raw(now.age, now.diabetes, now.prior_transplant, now.dialysis_years)
             return epts_percent(raw)
         if name == "life_years_gained":
-            log_kdri = float(self._log_kdri[kidney])
+            log_kdri = float(self.log_kdri[kidney])
             return life_years_gained(self._health(gather, time), log_kdri, self._waiting_multiplier)
         if name in ("level", "distance_nm"):
             from_hospital = getattr(self._geography, name)[self._kidneys["hospital"][kidney]]

@@ -20,6 +20,7 @@ from experiments.validation.spells import cpra_group, spells
 from policies.protocol import Choice, MatchRun, Policy
 from populations.parameters import Parameters
 from populations.presets import Population
+from populations.schema import nearest_percent
 from populations.world import World, make_world
 from sim.record import Record
 from sim.waitlist import simulate
@@ -176,7 +177,7 @@ def _counted(record: Record, world: World) -> Counts:
     older = used["time"] - birth - used["donor_age"] > 30
     cpra = world.candidates["cpra"][used["candidate"]]
     shares = {
-        "recipients with cPRA 100": np.floor(cpra + 0.5) >= 100,
+        "recipients with cPRA 100": nearest_percent(cpra) >= 100,
         "kidneys shared regionally": used["level"] == "regional",
         "kidneys shared nationally": used["level"] == "national",
         "recipients over 30 years older than the donor": older,

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from populations.formulae import epts_percent, epts_raw
-from populations.schema import AGE_BANDS, age_band
+from populations.schema import AGE_BANDS, age_band, nearest_percent
 from sim.record import Record
 
 Floats = NDArray[np.float64]
@@ -75,4 +75,4 @@ def rate(every: pd.DataFrame, fate: str) -> float:
 
 def cpra_group(cpra: pd.Series) -> pd.Series:
     """The cPRA in whole percent, rounded as published groups are."""
-    return np.floor(cpra + 0.5).astype(int)
+    return pd.Series(nearest_percent(cpra.to_numpy()).astype(int), index=cpra.index)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from policies.official.longevity import top_longevity
 from policies.protocol import Choice, MatchRun, ranked
-from populations.schema import Columns
+from populations.schema import Columns, nearest_percent
 
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int8]
@@ -107,7 +107,7 @@ def _lasting(columns: Columns) -> Floats:
 
     cPRA is rounded to a whole percent as the OPTN does (halves up, A).
     """
-    whole = np.floor(columns["cpra"] + 0.5)
+    whole = nearest_percent(columns["cpra"])
     code = _BAND * (np.searchsorted(_CPRA_BANDS, whole, side="right") - 1.0)
     code += _DONOR * (columns["prior_living_donor"] == 1)
     code += _LISTED_YOUNG * (columns["listed"] - columns["birth"] < _ADULT)
@@ -153,7 +153,7 @@ def whole_percent(percent: float) -> int:
     Our KDPI is continuous and ``populations.formulae.kdri_from_kdpi`` puts whole percents at the
     middles of the table's rows, so that the nearest is the row.
     """
-    return int(np.floor(percent + 0.5))
+    return int(nearest_percent(np.asarray(percent)))
 
 
 @dataclass(frozen=True)
